@@ -1,0 +1,138 @@
+# Usher. `make help` lists the targets.
+#
+# Everything is built under build/. A variant (asan, tsan) builds the same tree with other flags
+# under build/<variant>. Sources are found by wildcard: a new file needs no line here.
+
+CC ?= gcc
+VARIANT ?=
+BUILD ?= build$(if $(VARIANT),/$(VARIANT))
+PREFIX ?= /usr/local
+
+WARN := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
+	-Wno-missing-field-initializers $(if $(CI),-Werror)
+HARDEN := -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2 -fPIE \
+	-ftrivial-auto-var-init=zero
+BASE_FLAGS := -std=gnu17 -g -O2 -fno-omit-frame-pointer -fno-strict-aliasing -D_GNU_SOURCE \
+	-Iinclude -Isrc -Iapp -I$(BUILD) $(WARN)
+ifeq ($(VARIANT),asan)
+BASE_FLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1
+else ifeq ($(VARIANT),tsan)
+BASE_FLAGS += -fsanitize=thread -O1
+else
+BASE_FLAGS += $(HARDEN)
+endif
+PKGS := sqlite3 libpq libcurl jansson hiredis libsodium libqrencode libpng zlib
+ALL_CFLAGS = $(BASE_FLAGS) $(shell pkg-config --cflags $(PKGS)) $(CPPFLAGS) $(CFLAGS)
+LIBS = $(shell pkg-config --libs $(PKGS)) -lm -pthread
+ALL_LDFLAGS = $(BASE_FLAGS) -pie -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
+
+ARCH := $(shell uname -m)
+lib_src := $(sort $(wildcard src/*/*.c)) src/task/switch_$(ARCH).S
+app_src := $(sort $(wildcard app/domain/*.c app/web/*.c app/cli/*.c app/lab/*.c))
+lib_obj := $(patsubst %,$(BUILD)/%.o,$(lib_src))
+app_obj := $(patsubst %,$(BUILD)/%.o,$(app_src))
+examples := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
+bench := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c))
+unit := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/*/*_test.c tests/sim/*_test.c)))
+fuzz := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
+
+ifeq ($(V),)
+say = @printf '  %-6s %s\n' $(1) $(2);
+endif
+
+.PHONY: all deps deps-test run test test-unit test-e2e test-asan test-tsan test-valgrind lint bench \
+	clean help format examples
+.DEFAULT_GOAL := all
+
+# Generated sources: SQL, migrations, pages and assets become C.
+-include tools/generate.mk
+
+all: deps ## build/usher, build/libusher.a and build/examples/*
+	@$(MAKE) --no-print-directory build-all
+.PHONY: build-all
+build-all: $(BUILD)/libusher.a $(if $(wildcard app/main.c),$(BUILD)/usher) $(examples)
+
+deps: ## install missing Debian packages for building
+	@tools/deps build
+deps-test:
+	@tools/deps test
+
+run: all ## build, make a sample fest in usher.db and serve it on http://127.0.0.1:8080
+	@tools/run
+
+$(BUILD)/%.c.o: %.c $(generated) | $(generated)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/%.S.o: %.S
+	@mkdir -p $(@D)
+	$(call say,AS,$<)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+$(BUILD)/gen/%.c.o: $(BUILD)/gen/%.c
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/gen/%.S.o: $(BUILD)/gen/%.S
+	$(call say,AS,$<)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/libusher.a: $(lib_obj)
+	@mkdir -p $(@D); rm -f $@
+	$(call say,AR,$@)$(AR) rcs $@ $^
+$(BUILD)/libapp.a: $(app_obj) $(gen_obj)
+	@rm -f $@
+	$(call say,AR,$@)$(AR) rcs $@ $^
+$(BUILD)/usher: $(BUILD)/app/main.c.o $(BUILD)/libapp.a $(BUILD)/libusher.a
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+$(BUILD)/examples/%: $(BUILD)/examples/%.c.o $(BUILD)/libusher.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+$(BUILD)/bench/%: $(BUILD)/bench/%.c.o $(BUILD)/libusher.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+# Tests of the application link it; tests of the library must do without.
+$(BUILD)/tests/unit/app_%: $(BUILD)/tests/unit/app_%.c.o $(BUILD)/libapp.a $(BUILD)/libusher.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LIBS)
+$(BUILD)/tests/sim/app_%: $(BUILD)/tests/sim/app_%.c.o $(BUILD)/libapp.a $(BUILD)/libusher.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LIBS)
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.c.o $(BUILD)/tests/fuzz/replay.c.o $(BUILD)/libusher.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+$(BUILD)/tests/%: $(BUILD)/tests/%.c.o $(BUILD)/libusher.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LIBS)
+.SECONDARY:
+
+.PHONY: build-tests
+build-tests: $(unit) $(fuzz)
+
+test: deps-test ## set up and run every test
+	@$(MAKE) --no-print-directory build-all build-tests $(bench)
+	@tools/test $(BUILD)
+test-unit: deps-test ## the C tests only
+	@$(MAKE) --no-print-directory build-tests
+	@tools/test $(BUILD) --unit
+test-asan: deps-test ## the C tests under AddressSanitizer and UBSan
+	@$(MAKE) --no-print-directory VARIANT=asan build-tests
+	@tools/test build/asan --unit
+test-tsan: deps-test ## the C tests under ThreadSanitizer
+	@$(MAKE) --no-print-directory VARIANT=tsan build-tests
+	@tools/test build/tsan --unit
+test-valgrind: deps-test ## the C tests under Valgrind
+	@$(MAKE) --no-print-directory build-tests
+	@tools/test $(BUILD) --unit --valgrind
+
+lint: deps-test ## floors, format, file and function sizes, warnings as errors
+	@tools/lint
+
+format: ## rewrite the sources in the house form
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+bench: deps-test ## measure, print one table
+	@$(MAKE) --no-print-directory build-all $(bench)
+	@bench/run
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
