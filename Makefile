@@ -27,7 +27,7 @@ LIBS = $(shell pkg-config --libs $(PKGS)) -lm -pthread
 ALL_LDFLAGS = $(BASE_FLAGS) -pie -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
 
 ARCH := $(shell uname -m)
-lib_src := $(sort $(wildcard src/*/*.c)) src/task/switch_$(ARCH).S
+lib_src := $(sort $(wildcard src/*/*.c)) $(wildcard src/task/switch_$(ARCH).S)
 app_src := $(sort $(wildcard app/domain/*.c app/web/*.c app/cli/*.c app/lab/*.c))
 lib_obj := $(patsubst %,$(BUILD)/%.o,$(lib_src))
 app_obj := $(patsubst %,$(BUILD)/%.o,$(app_src))
