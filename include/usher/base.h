@@ -339,15 +339,15 @@ enum ush_setting_type {
 };
 
 struct ush_setting {
-    const char *key;     /* "MAIL_URL": variable PREFIX_MAIL_URL, option --mail-url */
+    const char *key; /* "MAIL_URL": variable PREFIX_MAIL_URL, option --mail-url */
     enum ush_setting_type type;
     size_t offset;       /* of the field in the settings struct */
     const char *initial; /* the default, as text */
     int64_t min, max;    /* for INT and BYTES; both 0 = no bounds */
     const char *choices;
-    const char *doc;  /* one line for --help */
-    bool secret;      /* never printed; also read from PREFIX_KEY_FILE */
-    bool at_start;    /* a reload cannot change it */
+    const char *doc; /* one line for --help */
+    bool secret;     /* never printed; also read from PREFIX_KEY_FILE */
+    bool at_start;   /* a reload cannot change it */
 };
 
 /* Fills *settings from defaults, `file` (NULL: none) and the environment. On an error returns

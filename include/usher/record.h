@@ -66,14 +66,14 @@ struct ush_field {
     enum ush_type type;
     size_t offset;
     const char *doc;
-    enum ush_format format;       /* for TEXT */
-    int64_t min, max;             /* TEXT: characters; I64: value; LIST: rows; BYTES: bytes. Both 0:
-                                     TEXT 0 to 120, BYTES and JSON at most 8 KiB, others unbounded */
-    const char *choices;          /* TEXT: "a|b|c", the only values */
-    const struct ush_record *of;  /* LIST, ONE */
-    bool optional;                /* may be absent or null (a blank form field is absent) */
-    bool secret;                  /* never echoed in an error or shown in docs' examples */
-    const char *example;          /* for the docs; JSON text */
+    enum ush_format format;      /* for TEXT */
+    int64_t min, max;            /* TEXT: characters; I64: value; LIST: rows; BYTES: bytes. Both 0:
+                                    TEXT 0 to 120, BYTES and JSON at most 8 KiB, others unbounded */
+    const char *choices;         /* TEXT: "a|b|c", the only values */
+    const struct ush_record *of; /* LIST, ONE */
+    bool optional;               /* may be absent or null (a blank form field is absent) */
+    bool secret;                 /* never echoed in an error or shown in docs' examples */
+    const char *example;         /* for the docs; JSON text */
 };
 
 struct ush_record {
@@ -120,7 +120,7 @@ enum { USH_FAULTS_MAX = 50 };
 struct ush_faults {
     struct ush_arena *arena; /* for pointers and messages */
     size_t count;
-    bool more;               /* there were more than USH_FAULTS_MAX */
+    bool more; /* there were more than USH_FAULTS_MAX */
     struct ush_fault list[USH_FAULTS_MAX];
 };
 void ush_faults_init(struct ush_faults *f, struct ush_arena *arena);

@@ -59,10 +59,10 @@ int ush_run(const struct ush_loop_options *o, ush_fn fn, void *arg);
 
 /* What a loop shows to whoever watches it, from another thread or process. One cache line. */
 struct ush_beat {
-    _Atomic uint64_t turns;      /* raised at every turn of the loop and every resume */
-    _Atomic uint32_t in_task;    /* 1 while a task runs */
-    _Atomic uint32_t tasks;      /* alive */
-    char task[48];               /* name of the task that runs or ran last, NUL-terminated */
+    _Atomic uint64_t turns;   /* raised at every turn of the loop and every resume */
+    _Atomic uint32_t in_task; /* 1 while a task runs */
+    _Atomic uint32_t tasks;   /* alive */
+    char task[48];            /* name of the task that runs or ran last, NUL-terminated */
 } __attribute__((aligned(64)));
 
 /* Monotonic nanoseconds (virtual under sim). Cheap: read once per slice check, so up to a few
@@ -118,17 +118,17 @@ struct ush_scope_options {
 
 /* The caller's storage, usually on its stack. All fields are private. */
 struct ush_scope {
-    struct ush_link children;      /* tasks */
-    struct ush_link inner;         /* scopes opened inside this one, over all its tasks */
+    struct ush_link children; /* tasks */
+    struct ush_link inner;    /* scopes opened inside this one, over all its tasks */
     struct ush_link in_outer;
-    struct ush_scope *outer;       /* borrowed; NULL for the root's */
+    struct ush_scope *outer; /* borrowed; NULL for the root's */
     struct ush_task *opener, *closer;
     const char *name;
-    int64_t deadline_ns;           /* effective: the smallest of its own and those around it */
-    uint32_t alarm;                /* place in the timer heap, 0 = none */
+    int64_t deadline_ns; /* effective: the smallest of its own and those around it */
+    uint32_t alarm;      /* place in the timer heap, 0 = none */
     int first_error;
-    uint32_t failed;               /* children that failed */
-    uint8_t reason;                /* enum ush_cancel_reason */
+    uint32_t failed; /* children that failed */
+    uint8_t reason;  /* enum ush_cancel_reason */
     bool shield, keep_going, is_open;
 };
 
@@ -182,7 +182,8 @@ struct ush_address {
 };
 
 int ush_fd_open(int fd);
-/* Gives up the descriptor and closes it. Tasks that wait for it fail with -EBADF. Never suspends. */
+/* Gives up the descriptor and closes it. Tasks that wait for it fail with -EBADF. Never suspends.
+ */
 void ush_close(int fd);
 /* Up to n bytes. 0 at the end of the stream. May suspend. */
 ssize_t ush_recv(int fd, void *ret_bytes, size_t n);
@@ -322,7 +323,7 @@ void ush_channel_close(struct ush_channel *c);
  */
 struct ush_batch_item {
     struct ush_link link;
-    struct ush_task *waiter; /* set by ush_batch_submit */
+    struct ush_task *waiter;                           /* set by ush_batch_submit */
     void (*done)(struct ush_batch_item *, int result); /* set by the caller of ush_batch_put */
     int result;
     uint8_t state;
@@ -343,8 +344,8 @@ struct ush_batch_options {
 struct ush_batch {
     struct ush_batch_options o;
     struct ush_link waiting;
-    uint32_t count;         /* waiting */
-    struct ush_scope *home; /* where the flushing task lives; borrowed */
+    uint32_t count;                /* waiting */
+    struct ush_scope *home;        /* where the flushing task lives; borrowed */
     struct ush_batch_item **taken; /* owned: o.max pointers */
     bool is_flushing;
     uint64_t flushes, items; /* totals, for the metrics */
@@ -402,8 +403,8 @@ int ush_on_signal(int signo, void (*fn)(void *ctx, int signo), void *ctx);
 struct ush_loop_stats {
     uint64_t turns, resumes, spawned;
     uint32_t tasks, tasks_peak;
-    uint32_t stacks_held;      /* slots in mapped slabs */
-    const char *guards;        /* "markers", "mprotect" or "canary" */
+    uint32_t stacks_held; /* slots in mapped slabs */
+    const char *guards;   /* "markers", "mprotect" or "canary" */
 };
 struct ush_loop_stats ush_loop_stats(void);
 

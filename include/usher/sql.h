@@ -1,0 +1,240 @@
+/*
+ * sql.h - stored data: reads, and operations that change it.
+ *
+ * A *change* is an operation: a registered function with an input record and an output record that
+ * is handed a transaction and touches nothing else. So it can be sent to another process, run in a
+ * batch with others, run again after a crash, and explored by a simulator. A *read* is any
+ * function that is handed a read-only view.
+ *
+ * On SQLite one connection in the whole server commits and checkpoints: the writer process. The
+ * other processes send it operations over a socket beside the database file and read through
+ * read-only connections of their own. On PostgreSQL operations run where they are called. The
+ * caller does not see the difference: ush_change is one call that may suspend.
+ *
+ * Invariants:
+ *  1. ush_change returns 0 only after the commit is durable.
+ *  2. An operation sees the effects of all operations answered before it was submitted.
+ *  3. An operation may be run again if the writer died before answering. Its input carries keys
+ *     made before the first try, and it recognises its own earlier effect by them.
+ *  4. An operation that returns a negative code leaves no effect (its savepoint is rolled back).
+ *     Refusals that a caller expects are values in the output record, with result 0.
+ */
+#ifndef USHER_SQL_H
+#define USHER_SQL_H
+
+#include "usher/record.h"
+#include "usher/task.h"
+
+/* ---- statements --------------------------------------------------------------------------- */
+
+/* One SQL statement with parameters $1, $2, …; the text for PostgreSQL is NULL where the same text
+ * serves both. Those of the application are files (app/sql/NAME.sql, or NAME.sqlite.sql and
+ * NAME.postgresql.sql) that become `const struct ush_statement sql_NAME` at build. */
+struct ush_statement {
+    const char *name;
+    const char *text;
+    const char *postgresql;
+};
+
+enum ush_value_type { USH_VALUE_NULL, USH_VALUE_I64, USH_VALUE_TEXT, USH_VALUE_BYTES };
+struct ush_value {
+    enum ush_value_type type;
+    union {
+        int64_t i64;
+        ush_text text;
+    };
+};
+static inline struct ush_value ush_value_i64(int64_t v)
+{
+    return (struct ush_value){USH_VALUE_I64, .i64 = v};
+}
+/* An absent text is NULL. */
+static inline struct ush_value ush_value_text(ush_text v)
+{
+    return (struct ush_value){v.at ? USH_VALUE_TEXT : USH_VALUE_NULL, .text = v};
+}
+static inline struct ush_value ush_value_string(const char *v)
+{
+    return ush_value_text(ush_text_of(v));
+}
+static inline struct ush_value ush_value_bytes(ush_text v)
+{
+    return (struct ush_value){v.at ? USH_VALUE_BYTES : USH_VALUE_NULL, .text = v};
+}
+static inline struct ush_value ush_value_same(struct ush_value v)
+{
+    return v;
+}
+#define USH_NULL ((struct ush_value){.type = USH_VALUE_NULL})
+#define USH_BYTES(text) ush_value_bytes(text)
+/* Any integer, bool, ush_text, C string or struct ush_value as a parameter. */
+#define USH_V(x)                                                                                   \
+    _Generic((x), ush_text                                                                         \
+             : ush_value_text, char *                                                              \
+             : ush_value_string, const char *                                                      \
+             : ush_value_string, struct ush_value                                                  \
+             : ush_value_same, default                                                             \
+             : ush_value_i64)(x)
+
+/* USH_VALUES(a, b, c) is the two arguments (const struct ush_value *)values, count. */
+#define USH_V1(a) USH_V(a)
+#define USH_V2(a, ...) USH_V(a), USH_V1(__VA_ARGS__)
+#define USH_V3(a, ...) USH_V(a), USH_V2(__VA_ARGS__)
+#define USH_V4(a, ...) USH_V(a), USH_V3(__VA_ARGS__)
+#define USH_V5(a, ...) USH_V(a), USH_V4(__VA_ARGS__)
+#define USH_V6(a, ...) USH_V(a), USH_V5(__VA_ARGS__)
+#define USH_V7(a, ...) USH_V(a), USH_V6(__VA_ARGS__)
+#define USH_V8(a, ...) USH_V(a), USH_V7(__VA_ARGS__)
+#define USH_V9(a, ...) USH_V(a), USH_V8(__VA_ARGS__)
+#define USH_V10(a, ...) USH_V(a), USH_V9(__VA_ARGS__)
+#define USH_V11(a, ...) USH_V(a), USH_V10(__VA_ARGS__)
+#define USH_V12(a, ...) USH_V(a), USH_V11(__VA_ARGS__)
+#define USH_V_PICK(_1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, name, ...) name
+#define USH_VALUES(...)                                                                            \
+    (const struct ush_value[]){USH_V_PICK(__VA_ARGS__, USH_V12, USH_V11, USH_V10, USH_V9, USH_V8,  \
+                                          USH_V7, USH_V6, USH_V5, USH_V4, USH_V3, USH_V2,          \
+                                          USH_V1)(__VA_ARGS__)},                                   \
+        sizeof((const struct ush_value[]){                                                         \
+            USH_V_PICK(__VA_ARGS__, USH_V12, USH_V11, USH_V10, USH_V9, USH_V8, USH_V7, USH_V6,     \
+                       USH_V5, USH_V4, USH_V3, USH_V2, USH_V1)(__VA_ARGS__)}) /                    \
+            sizeof(struct ush_value)
+#define USH_NO_VALUES NULL, 0
+
+/* ---- inside a transaction or view --------------------------------------------------------------
+ */
+
+struct ush_tx {
+    struct ush_arena *arena; /* rows live here; gone when the function returns */
+    int64_t now_ms;          /* the one clock for everything decided here */
+    struct ush_tx_private *own;
+};
+
+/* Rows changed, or a negative code (USH_ECONFLICT for a constraint; ush_tx_constraint names it). */
+int ush_exec(struct ush_tx *tx, const struct ush_statement *s, const struct ush_value *values,
+             size_t n);
+/* The first row into *ret (columns are matched to fields by name; NULL columns leave `has` unset;
+ * a column without a field is a bug and asserts). 1; 0 when there is none. */
+int ush_one(struct ush_tx *tx, const struct ush_statement *s, const struct ush_record *r, void *ret,
+            const struct ush_value *values, size_t n);
+/* All rows into an array in the arena. The number of rows; USH_ELIMIT beyond `limit`. */
+int ush_all(struct ush_tx *tx, const struct ush_statement *s, const struct ush_record *r,
+            size_t limit, struct ush_rows *ret, const struct ush_value *values, size_t n);
+/* Calls fn per row, which sees one row at a time in memory: for exports. fn < 0 stops. */
+int ush_each(struct ush_tx *tx, const struct ush_statement *s, const struct ush_record *r,
+             int (*fn)(void *ctx, const void *row), void *ctx, const struct ush_value *values,
+             size_t n);
+/* Runs the statement once per row of `rows`, the record's fields being $1, $2, … in order: as a
+ * loop on SQLite, as one set on PostgreSQL. The total of rows changed. */
+int ush_exec_rows(struct ush_tx *tx, const struct ush_statement *s, const struct ush_record *r,
+                  const void *rows, size_t n);
+/* Runs fn under a savepoint: a negative result undoes what it did, the transaction goes on. */
+int ush_savepoint(struct ush_tx *tx, int (*fn)(struct ush_tx *tx, void *arg), void *arg);
+/* After USH_ECONFLICT: text naming the constraint ("registrations.request_key"), for the log and
+ * for telling them apart. */
+const char *ush_tx_constraint(const struct ush_tx *tx);
+
+/* ---- operations
+ * ---------------------------------------------------------------------------------- */
+
+struct ush_call {
+    const void *in; /* record op->in */
+    void *out;      /* record op->out, zeroed; texts must live in tx->arena */
+    int result;     /* set by run_many; 0 before */
+};
+
+struct ush_operation {
+    const char *name;                  /* stable; travels to the writer */
+    const struct ush_record *in, *out; /* out may be NULL */
+    int (*run)(struct ush_tx *tx, const void *in, void *out);
+    /* Instead of run: many at once, oldest first. A negative return value undoes all of them; they
+     * are then run again one by one. */
+    int (*run_many)(struct ush_tx *tx, struct ush_call *calls, size_t n);
+};
+
+/* ---- a database
+ * ------------------------------------------------------------------------------------ */
+
+struct ush_db; /* opaque */
+
+enum ush_db_role {
+    USH_DB_WORKER, /* changes go to the writer; waits for it to come (back) */
+    USH_DB_TOOL,   /* a command line: through the writer if one runs, else with the writer's lock */
+    USH_DB_LOCAL,  /* changes run in this process: the writer itself, tests, sim */
+};
+
+struct ush_db_options {
+    const char *url; /* "sqlite:usher.db", "sqlite::memory:" (LOCAL only), "postgresql://…" */
+    enum ush_db_role role;
+    const struct ush_operation *const *operations; /* NULL-terminated */
+    uint32_t batch_max;                            /* operations per transaction; 0 = 256 */
+    uint32_t queue_max;      /* operations waiting in this process; 0 = 10,000: USH_EFULL beyond */
+    uint32_t readers;        /* read connections; 0 = 4 */
+    bool sync_normal;        /* SQLite synchronous=NORMAL: loses commits on power loss */
+    uint32_t writer_wait_ms; /* WORKER: how long a change waits for a writer to come; 0 = 5,000 */
+};
+
+/* Opens. In a loop; may suspend. NULL and *ret_error otherwise, with a log line saying why. */
+struct ush_db *ush_db_open(const struct ush_db_options *o, int *ret_error);
+/* Ends reads and changes in progress first. May suspend. */
+void ush_db_close(struct ush_db *db);
+
+/* Runs fn with a read-only view of one moment, in the blocking pool on SQLite: fn must not suspend,
+ * and everything it returns it copies into memory the caller handed it in `arg`. Its result, or a
+ * negative code. May suspend. */
+int ush_read(struct ush_db *db, int (*fn)(struct ush_tx *view, void *arg), void *arg);
+
+/*
+ * Runs a registered operation in a transaction and returns its result after the commit is durable.
+ * Texts of *ret_out live in `arena`. USH_EFULL when queue_max are waiting; USH_ESTORAGE when the
+ * disk is full or the file read-only (nothing was stored); USH_EUNAVAILABLE when no writer came in
+ * time (nothing was stored, or it will be found by its keys); -ETIMEDOUT / -ECANCELED only before
+ * the operation was sent. May suspend.
+ */
+int ush_change(struct ush_db *db, const struct ush_operation *op, const void *in, void *ret_out,
+               struct ush_arena *arena);
+
+struct ush_db_stats {
+    uint64_t changes, batches, conflicts; /* of this process */
+    uint32_t waiting;
+    uint32_t batch_largest;
+};
+struct ush_db_stats ush_db_stats(const struct ush_db *db);
+
+/* ---- the writer process (SQLite)
+ * ----------------------------------------------------------------------- */
+
+struct ush_writer_options {
+    const char *url;
+    const struct ush_operation *const *operations;
+    int listener; /* listening Unix socket at ush_writer_socket(), from the master */
+    uint32_t batch_max;
+    bool sync_normal;
+    volatile bool *stop; /* set from outside (a signal callback): finish what waits, then return */
+    void (*ready)(void *ctx); /* called once when it serves */
+    void *ctx;
+};
+/* Serves until told to stop; to be run as the root function of a loop. A failed fsync ends the
+ * process. 0 or a negative code. May suspend. */
+int ush_writer_run(const struct ush_writer_options *o);
+/* "usher.db-writer" for "sqlite:usher.db". Returns -ENAMETOOLONG beyond a Unix address's limit. */
+int ush_writer_socket(const char *url, char out[108]);
+
+/* ---- migrations
+ * -------------------------------------------------------------------------------------------- */
+
+struct ush_migration {
+    int number;
+    const char *name;
+    const char *sqlite, *postgresql; /* scripts */
+};
+/* Applies what is missing, each in a transaction, in order; checks the checksums of those applied.
+ * The number applied; or, with check_only, the number missing. Needs role TOOL or LOCAL without a
+ * running writer (-EBUSY otherwise). May suspend. */
+struct ush_migrate_options {
+    const struct ush_migration *list;
+    size_t count;
+    bool check_only;
+};
+int ush_migrate(struct ush_db *db, const struct ush_migrate_options *o);
+
+#endif
