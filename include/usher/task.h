@@ -98,6 +98,18 @@ int ush_spend(unsigned cost);
 void ush_no_suspend_begin(void);
 void ush_no_suspend_end(void);
 
+/* ---- alarms ------------------------------------------------------------------------------- */
+
+/* A single moment at which fn runs on the loop's own stack. Embed, zero, start again at any time;
+ * clear it before its memory goes. */
+struct ush_alarm {
+    int64_t at_ns;
+    void (*fn)(struct ush_alarm *);
+    uint32_t place; /* private: place in the timer heap, 0 = not set */
+};
+void ush_alarm_set(struct ush_alarm *a, int64_t at_ns, void (*fn)(struct ush_alarm *));
+void ush_alarm_clear(struct ush_alarm *a);
+
 /* ---- scopes ------------------------------------------------------------------------------- */
 
 enum ush_cancel_reason {
@@ -124,8 +136,8 @@ struct ush_scope {
     struct ush_scope *outer; /* borrowed; NULL for the root's */
     struct ush_task *opener, *closer;
     const char *name;
-    int64_t deadline_ns; /* effective: the smallest of its own and those around it */
-    uint32_t alarm;      /* place in the timer heap, 0 = none */
+    int64_t deadline_ns;    /* effective: the smallest of its own and those around it */
+    struct ush_alarm alarm; /* set while its own deadline is the effective one */
     int first_error;
     uint32_t failed; /* children that failed */
     uint8_t reason;  /* enum ush_cancel_reason */
@@ -223,15 +235,6 @@ int ush_listener_watch(int fd, ush_ready_fn fn, void *ctx);
 void ush_listener_unwatch(int fd);
 /* Spawning from a callback needs a scope that outlives it: */
 struct ush_scope *ush_root_scope(void);
-
-/* A single moment. Embed; start again at any time. */
-struct ush_alarm {
-    int64_t at_ns;
-    void (*fn)(struct ush_alarm *);
-    uint32_t place; /* private: place in the timer heap, 0 = not set */
-};
-void ush_alarm_set(struct ush_alarm *a, int64_t at_ns, void (*fn)(struct ush_alarm *));
-void ush_alarm_clear(struct ush_alarm *a);
 
 /* Many waits of one length cost two pointers each and no heap: a FIFO list per length. */
 struct ush_timeouts {
