@@ -143,7 +143,13 @@ void ush_arena_reset(struct ush_arena *a);
 /* `bytes` of zeroed memory aligned to 16, or NULL beyond the cap. */
 void *ush_arena_alloc(struct ush_arena *a, size_t bytes);
 #define USH_NEW(arena, type) ((type *)ush_arena_alloc((arena), sizeof(type)))
-#define USH_NEW_N(arena, type, n) ((type *)ush_arena_alloc((arena), sizeof(type) * (size_t)(n)))
+/* NULL also when n elements cannot be counted. */
+#define USH_NEW_N(arena, type, n) ((type *)ush_arena_alloc_n((arena), sizeof(type), (size_t)(n)))
+static inline void *ush_arena_alloc_n(struct ush_arena *a, size_t element_bytes, size_t n)
+{
+    size_t bytes;
+    return ush_arena_alloc(a, __builtin_mul_overflow(element_bytes, n, &bytes) ? SIZE_MAX : bytes);
+}
 /* A copy with a NUL byte behind it; USH_NONE beyond the cap. */
 ush_text ush_arena_copy(struct ush_arena *a, ush_text t);
 ush_text ush_arena_printf(struct ush_arena *a, const char *fmt, ...) USH_PRINTF(2, 3);
@@ -154,10 +160,10 @@ void ush_arena_rewind(struct ush_arena *a, struct ush_arena_mark mark);
 
 /*
  * Bytes that grow up to a limit. An addition that would pass `max_bytes` (or finds no memory)
- * adds nothing and sets `error`, which stays; so a chain of additions is checked once.
+ * adds nothing and sets `error`, and so does every later one; a chain is checked once at its end.
  */
 struct ush_buf {
-    char *at; /* owned; always followed by a NUL byte once anything was added */
+    char *at; /* owned; followed by a NUL byte once anything was added */
     size_t len, cap_bytes, max_bytes;
     int error; /* 0 or USH_ELIMIT */
 };
@@ -166,7 +172,8 @@ void ush_buf_init(struct ush_buf *b, size_t max_bytes);
 void ush_buf_fini(struct ush_buf *b);
 /* len = 0 and error = 0; the memory stays. */
 void ush_buf_reset(struct ush_buf *b);
-/* Room for `bytes` more behind len; NULL when that passes the limit. Commit with len +=. */
+/* Room for `bytes` more behind len, with a NUL behind them; NULL when that passes the limit.
+ * Commit with len +=. */
 char *ush_buf_room(struct ush_buf *b, size_t bytes);
 void ush_buf_add(struct ush_buf *b, ush_text t);
 void ush_buf_add_byte(struct ush_buf *b, char c);
