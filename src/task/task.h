@@ -98,7 +98,9 @@ struct ush_task {
     int16_t budget;          /* operations left before it has to yield */
     uint8_t state;           /* enum ush__state */
     uint8_t wait;            /* enum ush__wait */
+    uint8_t mark;            /* of a dump's search for cycles; 0 between dumps */
     void *wait_object;       /* see USH__WAITS */
+    void *wait_data;         /* while PARKED: what the waker or `leave` needs of this task */
     ush__leave_fn leave;     /* while PARKED */
     int64_t since_ns;        /* when it was spawned or last parked */
     ush_fn fn;
