@@ -176,6 +176,7 @@ void ush__post(struct ush_loop *l, struct ush__post *p);
 struct ush_pool;
 /* Frees the pools of the running loop; called as the loop ends (offload.c). */
 void ush__pools_free(struct ush_loop *l);
+const char *ush__pool_name(const struct ush_pool *p);
 
 /* Where the readiness backends keep a descriptor; see fd.c. */
 struct ush__fd;
