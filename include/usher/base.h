@@ -186,7 +186,8 @@ static inline ush_text ush_buf_text(const struct ush_buf *b)
     return (ush_text){b->at ? b->at : "", b->len};
 }
 
-/* Escapes, each for one context. All take any bytes; invalid UTF-8 becomes U+FFFD. */
+/* Escapes, each for one context. HTML and JSON take any bytes; malformed UTF-8 becomes U+FFFD, and
+ * the JSON may stand inside a script element. */
 void ush_buf_add_html(struct ush_buf *b, ush_text t);    /* element content and quoted attribute */
 void ush_buf_add_json(struct ush_buf *b, ush_text t);    /* with the quotes (RFC 8259) */
 void ush_buf_add_percent(struct ush_buf *b, ush_text t); /* all but RFC 3986 "unreserved" */
@@ -279,7 +280,8 @@ void *ush_map_get(const struct ush_map *m, ush_text key);
 int ush_map_set(struct ush_map *m, ush_text key, void *value);
 /* The value that was there, or NULL. */
 void *ush_map_del(struct ush_map *m, ush_text key);
-/* Walks in no order: start with *cursor = 0; NULL at the end. Adding ends the walk's promise. */
+/* Walks in no order: start with *cursor = 0; NULL at the end. Adding or deleting ends the walk's
+ * promise. `ret_key` may be NULL. */
 void *ush_map_next(const struct ush_map *m, size_t *cursor, ush_text *ret_key);
 /* Keyed 64-bit hash of bytes (wyhash-like, not cryptographic). */
 uint64_t ush_hash(const void *bytes, size_t n, uint64_t seed);
@@ -297,12 +299,14 @@ struct ush_civil {
 struct ush_civil ush_civil_from_ms(int64_t wall_ms, int utc_offset_min);
 /* The instant, or -EINVAL for a date that does not exist. */
 int ush_civil_to_ms(const struct ush_civil *c, int utc_offset_min, int64_t *ret_wall_ms);
-/* "2026-03-13T18:00:00Z" or with "+05:30" and milliseconds when not zero (RFC 3339). */
+/* "2026-03-13T18:00:00Z" or with "+05:30" and milliseconds when not zero (RFC 3339). The texts
+ * have four-digit years: an instant outside them is written as the nearest inside. */
 void ush_time_format(int64_t wall_ms, int utc_offset_min, char out[32]);
-/* Takes RFC 3339 with an offset. -EINVAL otherwise. */
+/* Takes RFC 3339 with an offset; no leap second. -EINVAL otherwise. */
 int ush_time_parse(ush_text t, int64_t *ret_wall_ms);
 /* "Fri, 13 Mar 2026 12:30:00 GMT" (RFC 9110 §5.6.7); 29 characters and NUL. */
 void ush_time_format_http(int64_t wall_ms, char out[30]);
+/* Takes that and the two obsolete forms that RFC 9110 asks for. -EINVAL otherwise. */
 int ush_time_parse_http(ush_text t, int64_t *ret_wall_ms);
 
 /* ---- log ---------------------------------------------------------------------------------- */
@@ -338,32 +342,38 @@ void ush_log_v(enum ush_log_level level, const char *event, const char *fmt, va_
  * default, file, environment, option.
  */
 enum ush_setting_type {
-    USH_SET_TEXT,  /* const char *, NULL-free; owned by the settings for ever */
+    USH_SET_TEXT,  /* const char *, never NULL; owned by the settings for ever */
     USH_SET_INT,   /* int64_t with bounds */
-    USH_SET_BYTES, /* int64_t; takes 64, 64K, 5M */
+    USH_SET_BYTES, /* int64_t; takes 64, 64K, 5M, 1G */
     USH_SET_BOOL,  /* bool; takes 1/0, yes/no, on/off, true/false */
-    USH_SET_CHOICE /* int: index into `choices` ("a|b|c") */
+    USH_SET_CHOICE /* int: index into `choices` */
 };
 
 struct ush_setting {
     const char *key; /* "MAIL_URL": variable PREFIX_MAIL_URL, option --mail-url */
     enum ush_setting_type type;
     size_t offset;       /* of the field in the settings struct */
-    const char *initial; /* the default, as text */
-    int64_t min, max;    /* for INT and BYTES; both 0 = no bounds */
-    const char *choices;
-    const char *doc; /* one line for --help */
-    bool secret;     /* never printed; also read from PREFIX_KEY_FILE */
-    bool at_start;   /* a reload cannot change it */
+    const char *initial; /* the default, as text; NULL means empty, 0, no or the first choice */
+    int64_t min, max;    /* for INT and BYTES; both 0 = no bounds; BYTES are never negative */
+    const char *choices; /* for CHOICE: "a|b|c" */
+    const char *doc;     /* one line for --help */
+    bool secret;         /* never printed; also read from the file that PREFIX_KEY_FILE names */
+    bool at_start;       /* a reload cannot change it */
 };
 
-/* Fills *settings from defaults, `file` (NULL: none) and the environment. On an error returns
- * -EINVAL and writes a sentence naming the key, the value and the nearest known key. */
+/* Fills *settings from defaults, `file` (NULL: none) and the environment. An unknown PREFIX_ name
+ * is an error, so that a slip of the pen is not silently ignored. On an error returns -EINVAL and
+ * adds a sentence to *ret_problem that names the key, the value (never a secret's) and what to
+ * do. `prefix` is "USHER", without the underscore. */
 int ush_settings_load(const struct ush_setting *table, size_t n, const char *prefix,
                       const char *file, void *settings, struct ush_buf *ret_problem);
-/* Sets one from an option: `key` as typed after "--" ("mail-url"). USH_ENOTFOUND if unknown. */
+/* Sets one from an option: `key` as typed after "--" ("mail-url"). USH_ENOTFOUND if unknown,
+ * -EINVAL for a value that is not allowed; both add a sentence. */
 int ush_settings_set(const struct ush_setting *table, size_t n, ush_text key, ush_text value,
                      void *settings, struct ush_buf *ret_problem);
+/* The first key marked at_start whose value differs between the two, or NULL. */
+const char *ush_settings_needs_restart(const struct ush_setting *table, size_t n,
+                                       const void *running, const void *loaded);
 /* The options part of a --help text. */
 void ush_settings_help(const struct ush_setting *table, size_t n, const char *prefix,
                        struct ush_buf *out);
