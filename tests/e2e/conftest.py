@@ -1,0 +1,214 @@
+"""Fixtures that start the real binary in a folder of its own and stop it by its process id.
+
+Nothing here waits for a fixed time: a server has started when it has printed its address, and has
+stopped when its process has ended.
+"""
+
+import json
+import http.client
+import os
+import pathlib
+import select
+import signal
+import subprocess
+import time
+import urllib.parse
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = ROOT / os.environ.get("USHER_BUILD", "build")
+USHER = BUILD / "usher"
+START_S = 30
+STOP_S = 90
+
+
+class Reply:
+    """A whole answer: status, header fields by lower-case name, body."""
+
+    def __init__(self, raw):
+        self.status = raw.status
+        self.headers = {k.lower(): v for k, v in raw.getheaders()}
+        self.cookies = [v for k, v in raw.getheaders() if k.lower() == "set-cookie"]
+        self.body = raw.read()
+
+    @property
+    def text(self):
+        return self.body.decode()
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+class Server:
+    """`usher serve` (or another program that prints `http://127.0.0.1:PORT`) on a free port."""
+
+    def __init__(self, folder, command, env=None):
+        self.folder = folder
+        self.env = {**os.environ, "USHER_LISTEN": "127.0.0.1:0", **(env or {})}
+        self.log = open(folder / "log", "ab")
+        self.process = subprocess.Popen(
+            command, cwd=folder, env=self.env, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=self.log,
+        )
+        self.port = self._read_port()
+
+    def _read_port(self):
+        deadline, seen = time.monotonic() + START_S, b""
+        while time.monotonic() < deadline:
+            ready, _, _ = select.select([self.process.stdout], [], [], 0.5)
+            if ready:
+                part = os.read(self.process.stdout.fileno(), 4096)
+                if not part:
+                    break
+                seen += part
+                at = seen.find(b"http://127.0.0.1:")
+                if at >= 0 and b"\n" in seen[at:]:
+                    digits = seen[at + 17:].split(b"\n")[0]
+                    self.said = seen.decode()
+                    return int("".join(c for c in digits.decode().split("/")[0] if c.isdigit()))
+        self.stop(signal.SIGKILL)
+        raise AssertionError(f"no address was printed; it said {seen!r}\n{self.read_log()}")
+
+    def read_log(self):
+        return (self.folder / "log").read_text(errors="replace")
+
+    def request(self, method, path, body=None, headers=None, timeout=20):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            headers = dict(headers or {})
+            if isinstance(body, dict) and "Content-Type" not in headers:
+                headers["Content-Type"] = "application/json"
+                body = json.dumps(body)
+            connection.request(method, path, body=body, headers=headers)
+            return Reply(connection.getresponse())
+        finally:
+            connection.close()
+
+    def get(self, path, **headers):
+        return self.request("GET", path, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+    def form(self, path, fields, headers=None):
+        """What a browser sends for a form; `fields` is a dict or a list of pairs."""
+        return self.request(
+            "POST", path, urllib.parse.urlencode(fields),
+            {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html",
+             "Origin": f"http://127.0.0.1:{self.port}", **(headers or {})},
+        )
+
+    def register(self, event, number, key=None, **fields):
+        body = {"event": event, "name": f"Student {number}",
+                "email": f"student{number}@school.example", "school": "Test School", **fields}
+        return self.request("POST", "/register", body, {"Idempotency-Key": key} if key else None)
+
+    def children(self):
+        """Process ids of the workers by role, as `usher` names them in /proc."""
+        out = {}
+        for pid in _children_of(self.process.pid):
+            try:
+                line = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            role = line.split(":", 1)[-1].strip().split(" ")[0] if ":" in line else line
+            out.setdefault(role, []).append(pid)
+        return out
+
+    def stop(self, signum=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(signum)
+            try:
+                self.process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise
+        self.process.stdout.close()
+        self.log.close()
+        return self.process.returncode
+
+
+def _children_of(pid):
+    try:
+        return [int(c) for c in
+                pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+class Fest:
+    """A folder with a database, and the command line on it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.env = {"USHER_MAIL_URL": "file:outbox"}
+        self.servers = []
+
+    def usher(self, *args, check=True, env=None, stdin=None):
+        done = subprocess.run(
+            [str(USHER), *args], cwd=self.folder, text=True, capture_output=True, timeout=120,
+            input=stdin, env={**os.environ, **self.env, **(env or {})},
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"usher {' '.join(args)} ended with {done.returncode}\n"
+                                 f"{done.stdout}{done.stderr}")
+        return done
+
+    def add_event(self, slug, capacity, waitlist=0, **columns):
+        row = {"slug": slug, "title": slug.replace("-", " ").title(), "venue": "Hall 1",
+               "starts": "2031-03-14T10:00:00Z", "ends": "2031-03-14T12:00:00Z",
+               "opens": "2020-01-01T00:00:00Z", "closes": "2031-03-14T09:00:00Z",
+               "capacity": capacity, "waitlist": waitlist, **columns}
+        path = self.folder / f"{slug}.json"
+        path.write_text(json.dumps([row]))
+        self.usher("event", "import", str(path), "--yes")
+
+    def serve(self, *args, env=None):
+        server = Server(self.folder, [str(USHER), "serve", *args], {**self.env, **(env or {})})
+        self.servers.append(server)
+        return server
+
+    def database(self):
+        import sqlite3
+
+        connection = sqlite3.connect(f"file:{self.folder / 'usher.db'}?mode=ro", uri=True)
+        connection.row_factory = sqlite3.Row
+        return connection
+
+    def stop(self):
+        for server in self.servers:
+            server.stop()
+
+
+def wait_for(what, condition, seconds=30):
+    """Asks `condition` until it is true; the answer is what it gave."""
+    deadline = time.monotonic() + seconds
+    while True:
+        got = condition()
+        if got:
+            return got
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        select.select([], [], [], 0.02)
+
+
+@pytest.fixture
+def fest(tmp_path):
+    f = Fest(tmp_path)
+    f.usher("migrate")
+    yield f
+    f.stop()
+
+
+@pytest.fixture
+def waits(tmp_path):
+    """examples/waits with one worker."""
+    servers = []
+
+    def start(*args):
+        server = Server(tmp_path, [str(BUILD / "examples/waits"), "--port", "0", *args])
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
