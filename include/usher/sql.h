@@ -100,13 +100,12 @@ static inline struct ush_value ush_value_same(struct ush_value v)
             sizeof(struct ush_value)
 #define USH_NO_VALUES NULL, 0
 
-/* ---- inside a transaction or view --------------------------------------------------------------
- */
+/* ---- inside a transaction or view --------------------------------------------------------- */
 
 struct ush_tx {
-    struct ush_arena *arena; /* rows live here; gone when the function returns */
-    int64_t now_ms;          /* the one clock for everything decided here */
-    struct ush_tx_private *own;
+    struct ush_arena *arena;      /* rows live here; gone when the function returns */
+    int64_t now_ms;               /* the one clock for everything decided here */
+    struct ush__session *session; /* private */
 };
 
 /* Rows changed, or a negative code (USH_ECONFLICT for a constraint; ush_tx_constraint names it). */
@@ -124,7 +123,8 @@ int ush_each(struct ush_tx *tx, const struct ush_statement *s, const struct ush_
              int (*fn)(void *ctx, const void *row), void *ctx, const struct ush_value *values,
              size_t n);
 /* Runs the statement once per row of `rows`, the record's fields being $1, $2, … in order: as a
- * loop on SQLite, as one set on PostgreSQL. The total of rows changed. */
+ * loop on SQLite, as one set on PostgreSQL. An optional field without its `has` bit is NULL; so is
+ * a text that is absent. The total of rows changed. */
 int ush_exec_rows(struct ush_tx *tx, const struct ush_statement *s, const struct ush_record *r,
                   const void *rows, size_t n);
 /* Runs fn under a savepoint: a negative result undoes what it did, the transaction goes on. */
@@ -133,13 +133,12 @@ int ush_savepoint(struct ush_tx *tx, int (*fn)(struct ush_tx *tx, void *arg), vo
  * for telling them apart. */
 const char *ush_tx_constraint(const struct ush_tx *tx);
 
-/* ---- operations
- * ---------------------------------------------------------------------------------- */
+/* ---- operations --------------------------------------------------------------------------- */
 
 struct ush_call {
     const void *in; /* record op->in */
     void *out;      /* record op->out, zeroed; texts must live in tx->arena */
-    int result;     /* set by run_many; 0 before */
+    int result;     /* set by run_many; 0 before; negative only if it left no effect */
 };
 
 struct ush_operation {
@@ -151,8 +150,7 @@ struct ush_operation {
     int (*run_many)(struct ush_tx *tx, struct ush_call *calls, size_t n);
 };
 
-/* ---- a database
- * ------------------------------------------------------------------------------------ */
+/* ---- a database --------------------------------------------------------------------------- */
 
 struct ush_db; /* opaque */
 
@@ -170,7 +168,9 @@ struct ush_db_options {
     uint32_t queue_max;      /* operations waiting in this process; 0 = 10,000: USH_EFULL beyond */
     uint32_t readers;        /* read connections; 0 = 4 */
     bool sync_normal;        /* SQLite synchronous=NORMAL: loses commits on power loss */
-    uint32_t writer_wait_ms; /* WORKER: how long a change waits for a writer to come; 0 = 5,000 */
+    uint32_t writer_wait_ms; /* how long a change waits for a writer to come; 0 = 5,000 */
+    /* Where the writer listens; NULL = at ush_writer_socket(). For tests and sim. */
+    const struct ush_address *writer;
 };
 
 /* Opens. In a loop; may suspend. NULL and *ret_error otherwise, with a log line saying why. */
@@ -193,48 +193,59 @@ int ush_read(struct ush_db *db, int (*fn)(struct ush_tx *view, void *arg), void 
 int ush_change(struct ush_db *db, const struct ush_operation *op, const void *in, void *ret_out,
                struct ush_arena *arena);
 
+/* Of this process. `batches` counts transactions where changes are run, else sends to the writer.
+ */
 struct ush_db_stats {
-    uint64_t changes, batches, conflicts; /* of this process */
+    uint64_t changes, batches;
+    uint64_t conflicts; /* operations that ended with USH_ECONFLICT */
+    uint64_t refused;   /* operations that ended with USH_ESTORAGE */
     uint32_t waiting;
     uint32_t batch_largest;
 };
 struct ush_db_stats ush_db_stats(const struct ush_db *db);
 
-/* ---- the writer process (SQLite)
- * ----------------------------------------------------------------------- */
+/* ---- the writer process (SQLite) ---------------------------------------------------------- */
 
 struct ush_writer_options {
     const char *url;
-    const struct ush_operation *const *operations;
-    int listener; /* listening Unix socket at ush_writer_socket(), from the master */
-    uint32_t batch_max;
+    const struct ush_operation *const *operations; /* NULL-terminated */
+    int listener;       /* bound at ush_writer_socket() by the master; stays open; mode 0600 */
+    uint32_t batch_max; /* operations per transaction; 0 = 256 */
     bool sync_normal;
-    volatile bool *stop; /* set from outside (a signal callback): finish what waits, then return */
-    void (*ready)(void *ctx); /* called once when it serves */
+    void (*ready)(void *ctx); /* called once when it serves; may be NULL */
     void *ctx;
+    struct ush_db_stats *stats; /* kept up to date, may be shared memory; may be NULL */
 };
-/* Serves until told to stop; to be run as the root function of a loop. A failed fsync ends the
- * process. 0 or a negative code. May suspend. */
+/*
+ * Serves until its scope is cancelled; then finishes what has arrived, answers and returns 0. While
+ * another process holds the writer's lock it waits for it. A failed fsync or a damaged file ends
+ * the process on the spot (status USH_WRITER_STORAGE), for the master to start a new one. Negative
+ * if it cannot start. May suspend.
+ */
 int ush_writer_run(const struct ush_writer_options *o);
+enum { USH_WRITER_STORAGE = 71 };
 /* "usher.db-writer" for "sqlite:usher.db". Returns -ENAMETOOLONG beyond a Unix address's limit. */
 int ush_writer_socket(const char *url, char out[108]);
 
-/* ---- migrations
- * -------------------------------------------------------------------------------------------- */
+/* ---- migrations --------------------------------------------------------------------------- */
 
 struct ush_migration {
     int number;
     const char *name;
     const char *sqlite, *postgresql; /* scripts */
 };
-/* Applies what is missing, each in a transaction, in order; checks the checksums of those applied.
- * The number applied; or, with check_only, the number missing. Needs role TOOL or LOCAL without a
- * running writer (-EBUSY otherwise). May suspend. */
 struct ush_migrate_options {
-    const struct ush_migration *list;
+    const struct ush_migration *list; /* in ascending order of number */
     size_t count;
     bool check_only;
 };
+/*
+ * Applies what is missing, each in a transaction, in order, and returns the number applied; with
+ * check_only changes nothing and returns the number missing. USH_ECONFLICT, with a line in the log,
+ * if an applied one differs from the list or is not in it (the database is newer than the program).
+ * -EBUSY while a writer runs: it needs the lock, so role TOOL without one, or LOCAL; check_only
+ * works in every role. May suspend.
+ */
 int ush_migrate(struct ush_db *db, const struct ush_migrate_options *o);
 
 #endif
