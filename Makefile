@@ -11,7 +11,8 @@ PREFIX ?= /usr/local
 WARN := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
 	-Wno-missing-field-initializers $(if $(CI),-Werror)
 HARDEN := -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2 -fPIE \
-	-ftrivial-auto-var-init=zero
+	-ftrivial-auto-var-init=zero $(if $(findstring clang,$(CC)),\
+	-enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang)
 BASE_FLAGS := -std=gnu17 -g -O2 -fno-omit-frame-pointer -fno-strict-aliasing -D_GNU_SOURCE \
 	-Iinclude -Isrc -Iapp -I$(BUILD) $(WARN)
 ifeq ($(VARIANT),asan)

@@ -327,7 +327,8 @@ void ush_log_set_fd(int fd);
  * query strings in it. Control bytes are escaped. Longer than 2 KiB is cut.
  */
 void ush_log(enum ush_log_level level, const char *event, const char *fmt, ...) USH_PRINTF(3, 4);
-void ush_log_v(enum ush_log_level level, const char *event, const char *fmt, va_list ap);
+void ush_log_v(enum ush_log_level level, const char *event, const char *fmt, va_list ap)
+    USH_PRINTF(3, 0);
 #define ush_error(...) ush_log(USH_LOG_ERROR, __VA_ARGS__)
 #define ush_warn(...) ush_log(USH_LOG_WARN, __VA_ARGS__)
 #define ush_info(...) ush_log(USH_LOG_INFO, __VA_ARGS__)

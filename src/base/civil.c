@@ -46,7 +46,7 @@ struct ush_civil ush_civil_from_ms(int64_t wall_ms, int utc_offset_min)
     if (__builtin_add_overflow(wall_ms, offset_ms, &local))
         local = wall_ms; /* 292 million years away, an hour is not missed */
     int64_t days = floor_div(local, MS_PER_DAY);
-    int64_t ms = local - days * MS_PER_DAY;
+    int64_t ms = (local % MS_PER_DAY + MS_PER_DAY) % MS_PER_DAY;
 
     int64_t shifted = days + DAYS_TO_1970, era = floor_div(shifted, DAYS_PER_ERA);
     int64_t of_era = shifted - era * DAYS_PER_ERA;

@@ -16,7 +16,7 @@ static uint32_t next_random(uint32_t below)
     return (uint32_t)(random_state >> 33) % below;
 }
 
-static void compare(const struct ush_map *m, char names[][16], void *const model[])
+static void compare(const struct ush_map *m, char names[][32], void *const model[])
 {
     size_t count = 0, walked = 0, cursor = 0;
     for (int i = 0; i < KEYS; i++) {
@@ -37,7 +37,7 @@ static void compare(const struct ush_map *m, char names[][16], void *const model
 
 START_TEST(behaves_as_a_plain_table)
 {
-    static char names[KEYS][16], values[KEYS];
+    static char names[KEYS][32], values[KEYS];
     void *model[KEYS] = {0};
     size_t count = 0;
     random_state = (uint64_t)_i + 1;
