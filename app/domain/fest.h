@@ -1,0 +1,145 @@
+/*
+ * fest.h - the table of contents of app/domain: what is true, and the operations that change it.
+ *
+ * A *fest* is one installation: a database, its settings and its secret. An *event* is one
+ * competition or workshop with its own places. A *registration* is one place: a person or a team.
+ * A *participant* is a person inside it; position 0 is the lead, whose address mail goes to.
+ *
+ *     seats.c     who gets a place: one pure function        settings.c  the table of settings
+ *     register.c  the operation that registers, in batches   tickets.c   keys, links, codes
+ *     desk.c      what a web handler calls to register       qr.c        QR as SVG and PNG
+ *     places.c    cancel, promote, capacity, open, close     mime.c      a mail as bytes
+ *     events.c    the events in memory, once per worker      ics.c       a calendar file
+ *     people.c    reading, correcting, sending again         mails.c     the mail jobs
+ *     import.c    events from CSV and JSON                   zone.c      local times
+ *     export.c    registrations to CSV and JSON              sample.c    a fest to try things on
+ *     verify.c    rows recounted against counters
+ *
+ * Numbers that can be derived are not stored: a registration's id is (event << 32) | seq, so it is
+ * the primary key, the order of arrival and the unique (event, seq) at once. Its public id, its
+ * manage link, its ticket and its short code follow from the id, two revisions and the secret.
+ *
+ * Nothing here knows HTTP or a command line.
+ */
+#ifndef DOMAIN_FEST_H
+#define DOMAIN_FEST_H
+
+#include "domain/settings.h"
+#include "domain/tickets.h"
+#include "usher/jobs.h"
+#include "usher/sql.h"
+
+/* What one process knows of its fest. Made after the fork; one per loop. */
+struct fest {
+    struct ush_db *db;               /* borrowed */
+    const struct settings *settings; /* borrowed */
+    struct keys keys;
+    struct events_cache *events; /* owned */
+    struct desk *desk;           /* owned */
+};
+
+/* Opens over an open database; loads or makes the secret file. A negative code with a sentence in
+ * ret_problem. May suspend. */
+int fest_open(struct fest *f, const struct settings *settings, struct ush_db *db,
+              struct ush_buf *ret_problem);
+void fest_close(struct fest *f);
+
+/* Everything that may be sent to the writer, jobs included: for ush_db_options.operations. */
+extern const struct ush_operation *const fest_operations[];
+/* For ush_migrate. */
+extern const struct ush_migrate_options fest_migrations;
+
+static inline int64_t registration_make_id(int64_t event, int64_t seq)
+{
+    return event << 32 | seq;
+}
+static inline int64_t registration_event_of(int64_t id)
+{
+    return id >> 32;
+}
+static inline int64_t registration_seq_of(int64_t id)
+{
+    return id & 0xffffffff;
+}
+
+enum registration_status { /* stored: never renumber */
+                           REGISTRATION_CONFIRMED = 1,
+                           REGISTRATION_WAITLISTED = 2,
+                           REGISTRATION_CANCELLED = 3,
+};
+/* "confirmed", "waitlisted", "cancelled". */
+const char *registration_status_name(int64_t status);
+
+enum registration_source { SOURCE_WEB = 1, SOURCE_API = 2, SOURCE_IMPORT = 3, SOURCE_DESK = 4 };
+
+/* ---- changes other than registering ---------------------------------------------------------- */
+
+enum change_outcome {
+    CHANGE_DONE,
+    CHANGE_NOTHING,     /* it is so already */
+    CHANGE_NOT_FOUND,   /* no such registration or event */
+    CHANGE_TOO_LATE,    /* after edit_until or cancel_until; `until` says when that was */
+    CHANGE_TOO_SOON,    /* sent again within the hour; `until` says from when on */
+    CHANGE_BELOW_TAKEN, /* capacity under the number taken; `taken` says how many */
+    CHANGE_DUPLICATE,   /* the new person or team is registered already */
+    CHANGE_DEAD,        /* the registration or event is cancelled */
+    CHANGE_REFUSED,     /* `text` says why */
+};
+
+#define CHANGE_RESULT_FIELDS(F, R)                                                                 \
+    F(R, I64, outcome, .doc = "enum change_outcome")                                               \
+    F(R, I64, promoted, .doc = "How many moved up from the waitlist")                              \
+    F(R, I64, taken, .doc = "Places taken after the change")                                       \
+    F(R, I64, manage_rev, .doc = "Of the registration, after the change")                          \
+    F(R, TIME, until, .optional = true, .doc = "The moment that decided")                          \
+    F(R, TEXT, text, .max = 500, .optional = true, .doc = "A sentence")
+USH_RECORD(change_result, CHANGE_RESULT_FIELDS)
+
+/* Cancels a registration; the longest waiting moves up in the same transaction. Cancelling twice
+ * is CHANGE_NOTHING. */
+#define CANCEL_FIELDS(F, R)                                                                        \
+    F(R, I64, registration, .doc = "Its id")                                                       \
+    F(R, TEXT, reason, .choices = "by_student|by_organiser|event_cancelled", .doc = "Why")         \
+    F(R, TEXT, actor, .max = 120, .doc = "Who asks, for the audit")
+USH_RECORD(cancel, CANCEL_FIELDS)
+
+/* Changes what decides about places. Fields that are absent stay; CAPACITY -1 is unlimited.
+ * Raising a number promotes. */
+#define SEATS_CHANGE_FIELDS(F, R)                                                                  \
+    F(R, TEXT, slug, .format = USH_SLUG, .max = 60, .doc = "The event")                            \
+    F(R, I64, capacity, .min = -1, .max = 10000000, .optional = true, .doc = "Places; -1 = any")   \
+    F(R, I64, waitlist, .min = -1, .max = 10000000, .optional = true, .doc = "0 none; -1 = any")   \
+    F(R, TEXT, gate, .choices = "open|closed", .optional = true, .doc = "The switch")              \
+    F(R, TEXT, actor, .max = 120, .doc = "Who asks, for the audit")
+USH_RECORD(seats_change, SEATS_CHANGE_FIELDS)
+
+/* Promotes up to `count` waiting students into free places, also after promote_until. */
+#define PROMOTE_FIELDS(F, R)                                                                       \
+    F(R, TEXT, slug, .format = USH_SLUG, .max = 60, .doc = "The event")                            \
+    F(R, I64, count, .min = 1, .max = 10000, .doc = "At most")                                     \
+    F(R, TEXT, actor, .max = 120, .doc = "Who asks, for the audit")
+USH_RECORD(promote, PROMOTE_FIELDS)
+
+/* Cancels an event: closes it and puts one mail per live registration into the bulk lane. */
+#define EVENT_CANCEL_FIELDS(F, R)                                                                  \
+    F(R, TEXT, slug, .format = USH_SLUG, .max = 60, .doc = "The event")                            \
+    F(R, TEXT, actor, .max = 120, .doc = "Who asks, for the audit")
+USH_RECORD(event_cancel, EVENT_CANCEL_FIELDS)
+
+extern const struct ush_operation op_register;     /* desk.h */
+extern const struct ush_operation op_cancel;       /* cancel -> change_result */
+extern const struct ush_operation op_seats;        /* seats_change -> change_result */
+extern const struct ush_operation op_promote;      /* promote -> change_result */
+extern const struct ush_operation op_event_cancel; /* event_cancel -> change_result */
+extern const struct ush_operation op_events_put;   /* import.h */
+extern const struct ush_operation op_edit;         /* people.h */
+extern const struct ush_operation op_resend;       /* people.h */
+extern const struct ush_operation op_find;         /* people.h */
+extern const struct ush_operation op_mail_allow;   /* mails.h */
+
+/* ush_change for the operations of this floor from a process that serves: what it knows in memory
+ * about the events is read anew afterwards. The same results as ush_change. May suspend. */
+int fest_change(struct fest *f, const struct ush_operation *op, const void *in,
+                struct change_result *ret, struct ush_arena *arena);
+
+#endif

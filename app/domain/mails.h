@@ -1,0 +1,64 @@
+/*
+ * mails.h - the mail jobs.
+ *
+ * A mail is a job row that was put in the transaction of its cause. Its function composes the
+ * message once, from the row's id and time and the registration as it is now; mark 1 freezes those
+ * bytes, so every later attempt sends the same; mark 2 is stored just before the final dot.
+ *
+ *   attempt finds   what is certain                     and does
+ *   mark 0          nothing has left                    compose, mark 1, send
+ *   mark 1          the server cannot have taken it     send the frozen bytes
+ *   mark 2          it may have                         once more with the same Message-ID, or
+ *                                                       hold, by USHER_MAIL_UNCERTAIN
+ *
+ * To "file:FOLDER" a mail is written as <Message-ID>.eml by temp file, fsync and rename: a second
+ * run replaces the file by the same bytes, so that way it is exactly once.
+ */
+#ifndef DOMAIN_MAILS_H
+#define DOMAIN_MAILS_H
+
+#include "domain/fest.h"
+#include "usher/fetch.h"
+#include "usher/jobs.h"
+
+enum mail_kind {
+    MAIL_TICKET,
+    MAIL_WAITLISTED,
+    MAIL_PROMOTED,
+    MAIL_CANCELLED,
+    MAIL_RESEND,
+    MAIL_EVENT_CANCELLED, /* lane bulk */
+    MAIL_KINDS,
+};
+extern const char *const mail_kind_names[MAIL_KINDS]; /* "ticket", …: job kinds */
+#define MAIL_LANE "mail"
+#define BULK_LANE "bulk"
+
+/* Inside an operation: a mail about a registration, to be put by ush_jobs_put. */
+struct ush_job_new mail_job(enum mail_kind kind, int64_t registration, int64_t now_ms);
+
+struct mailer {
+    struct fest *fest;             /* borrowed */
+    struct ush_fetch *fetch;       /* owned; NULL for file: */
+    struct ush_mail_server server; /* smtp: */
+    const char *folder;            /* file: */
+    struct ush_job_kind kinds[MAIL_KINDS];
+};
+/* For a job worker: reads the settings, makes the outbox folder. -EINVAL with a sentence. */
+int mailer_init(struct mailer *m, struct fest *f, struct ush_buf *ret_problem);
+void mailer_fini(struct mailer *m);
+
+/* The whole message as it would be sent now, and the bare address in ret_to. USH_EINVAL when there
+ * is nothing to send (the registration is gone or has no address). May suspend. */
+int mail_compose(struct fest *f, enum mail_kind kind, int64_t job_id, int64_t created_at,
+                 int64_t registration, struct ush_arena *arena, struct ush_buf *out,
+                 ush_text *ret_to);
+
+/* Counts a mail to an address and says whether it may go: at most so many per hour and per day. */
+#define MAIL_ALLOW_FIELDS(F, R)                                                                    \
+    F(R, BYTES, address_key, .max = 16, .doc = "Keyed hash of the address")                        \
+    F(R, I64, per_hour, .doc = "Limit")                                                            \
+    F(R, I64, per_day, .doc = "Limit")
+USH_RECORD(mail_allow, MAIL_ALLOW_FIELDS)
+
+#endif
