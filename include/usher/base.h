@@ -321,6 +321,7 @@ struct ush_log_options {
 };
 void ush_log_init(const struct ush_log_options *o);
 void ush_log_set_fd(int fd);
+void ush_log_set_role(const char *role); /* borrowed for ever */
 /*
  * One line, written with one write(2). `event` is a stable dotted name for machines
  * ("worker.exit"), the rest a sentence for people. Never put names of people, addresses, tokens or

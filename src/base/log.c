@@ -51,6 +51,11 @@ void ush_log_set_fd(int fd)
     to.fd = fd;
 }
 
+void ush_log_set_role(const char *role)
+{
+    to.role = role;
+}
+
 struct line {
     size_t len;
     char at[LINE_MAX_BYTES];
