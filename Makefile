@@ -47,6 +47,7 @@ endif
 
 # Generated sources: SQL, migrations, pages and assets become C.
 -include tools/generate.mk
+-include tests/tests.mk
 
 all: deps ## build/usher, build/libusher.a and build/examples/*
 	@$(MAKE) --no-print-directory build-all

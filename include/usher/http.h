@@ -38,8 +38,9 @@ struct ush_http_limits {
     uint32_t connection_age_ms;       /* 1 h */
     uint32_t connections;             /* 4096 per worker: not accepted beyond */
     uint32_t connections_per_address; /* 64; 0 = no limit: closed with 429 beyond */
-    uint32_t handlers;   /* requests in handlers at once per worker; 10,000: 503 beyond */
-    uint32_t handler_ms; /* 10 s where a route says nothing: 503 */
+    uint32_t handlers;      /* requests in handlers at once per worker; 10,000: 503 beyond */
+    uint32_t handler_ms;    /* 10 s where a route says nothing: 503 */
+    bool drops_underscores; /* a field name with '_' is dropped instead of refused (400) */
 };
 extern const struct ush_http_limits ush_http_limits_direct;  /* the values above */
 extern const struct ush_http_limits ush_http_limits_proxied; /* from a trusted proxy */
@@ -79,10 +80,10 @@ struct ush_head {
 /*
  * Parses one head at the start of `bytes`. Pure: no allocation, no state, slices into `bytes`.
  * Returns the length of the head with its empty line; 0 if it is not complete yet; or minus the
- * HTTP status to refuse it with (-400, -414, -431, -501, -505). `scanned` is where an earlier
- * call on the same bytes stopped looking for the end (0 at first); it is updated, so feeding a
- * head byte by byte stays linear. Time O(n), nothing obsolete, never more lenient than llhttp in
- * strict mode. RFC 9112 §2 to §6, RFC 9110 §5.
+ * HTTP status to refuse it with (-400, -414, -417, -431, -501, -505). *scanned is 0 at first and
+ * belongs to the parser while the same head grows, so that feeding it byte by byte stays linear;
+ * the bytes may move in between. *ret is scratch until the result is positive. Time O(n), nothing
+ * obsolete, never more lenient than llhttp in strict mode. RFC 9112 §2 to §6, RFC 9110 §5.
  */
 int ush_head_parse(ush_text bytes, const struct ush_http_limits *limits, size_t *scanned,
                    struct ush_head *ret);

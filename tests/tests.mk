@@ -1,0 +1,17 @@
+# What single tests are linked with beside the library.
+#
+# llhttp is the oracle that our HTTP parser is compared with: Debian's node-llhttp ships its C
+# sources, which are compiled here in strict mode for the tests and never for the product.
+LLHTTP ?= /usr/share
+llhttp_obj := $(patsubst %,$(BUILD)/tests/llhttp/%.o,llhttp api http)
+
+$(BUILD)/tests/llhttp/%.o: $(LLHTTP)/llhttp/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) -O1 -g -w -fPIE -DLLHTTP_STRICT_MODE=1 -I$(LLHTTP)/include/llhttp -c -o $@ $<
+$(LLHTTP)/llhttp/%.c:
+	@echo "$@ is missing; it comes with Debian's node-llhttp (make deps-test)" >&2; false
+
+llhttp_users := unit/http/oracle_test fuzz/head_fuzz fuzz/chunks_fuzz
+$(patsubst %,$(BUILD)/tests/%.c.o,$(llhttp_users)): private BASE_FLAGS += \
+	-DLLHTTP_STRICT_MODE=1 -I$(LLHTTP)/include/llhttp
+$(patsubst %,$(BUILD)/tests/%,$(llhttp_users)): $(llhttp_obj)
