@@ -142,6 +142,7 @@ struct ush_scope {
     uint32_t failed; /* children that failed */
     uint8_t reason;  /* enum ush_cancel_reason */
     bool shield, keep_going, is_open;
+    bool was_cut; /* cancelled while it had children */
 };
 
 /* Opens a scope in the running task. Never suspends, never fails. Scopes close in the reverse
@@ -149,7 +150,8 @@ struct ush_scope {
 void ush_scope_open(struct ush_scope *s, const struct ush_scope_options *o);
 /* Waits for all children, then leaves. Suspends while children live (that wait itself is not
  * cancellable: it is how cancellation is collected). Returns the first failure of a child, else
- * -ETIMEDOUT / -ECANCELED if the scope was cancelled while it had something to wait for, else 0. */
+ * -ETIMEDOUT / -ECANCELED if the scope was cancelled while it had children, else 0. A child that
+ * ends with the code of the cancelled scope is an echo of the cancellation, not a failure. */
 int ush_scope_close(struct ush_scope *s);
 /* Cancels the scope and everything inside up to shields. Idempotent; never suspends. */
 void ush_scope_cancel(struct ush_scope *s, enum ush_cancel_reason reason);

@@ -38,6 +38,7 @@
 
 #include <stdatomic.h>
 
+#include "task/stack.h"
 #include "usher/sim.h"
 #include "usher/task.h"
 
@@ -110,13 +111,9 @@ struct ush_task {
     const char *name, *site; /* borrowed; never NULL */
     uint64_t id;             /* counts from 1 in the order of spawning */
     uint32_t priority;       /* of the sim scheduler */
-    uint32_t slot;           /* of its stack in the slab */
-    struct ush__slab *slab;
-    char *stack_low;  /* lowest usable byte, above the guard */
-    char *stack_high; /* one past the highest */
     struct ush_arena arena;
-    void *fiber;      /* of ThreadSanitizer; kept with the stack */
-    void *fake_stack; /* of AddressSanitizer */
+    void *fake_stack;        /* of AddressSanitizer */
+    struct ush__stack stack; /* where it stands; kept while the slot is free */
 };
 
 /* The running task; the caller knows that there is one. */
@@ -142,14 +139,28 @@ bool ush__never_leave(struct ush_task *t);
 bool ush__wake(struct ush_task *t, int result);
 
 /* -ECANCELED or -ETIMEDOUT for a cancelled scope, 0 for one that is not. */
-int ush__scope_error(const struct ush_scope *s);
+static inline int ush__scope_error(const struct ush_scope *s)
+{
+    if (USH_LIKELY(s->reason == USH_CANCEL_NONE))
+        return 0;
+    return s->reason == USH_CANCEL_DEADLINE ? -ETIMEDOUT : -ECANCELED;
+}
+/* Gives a task that may be PARKED in a cancelled scope the chance to leave its wait. */
+void ush__cancel_wait(struct ush_task *t);
+/* A child's function has returned. */
+void ush__scope_child_ended(struct ush_scope *s, int result);
+void ush__scope_init_root(struct ush_scope *s);
+/* Cancels through shields as well: for a run that cannot go on. */
+void ush__scope_cancel_all(struct ush_scope *s);
+
+/* Logs a mistake of the program, with the name of the running task, and ends the process. */
+_Noreturn void ush__panic(const char *fmt, ...) USH_PRINTF(1, 2);
 
 /* ---- decisions of the seed --------------------------------------------------------------------
  */
 
 enum ush__decision {
     USH__DECIDE_NEXT,   /* which ready task runs */
-    USH__DECIDE_YIELD,  /* whether a call that need not wait does */
     USH__DECIDE_CANCEL, /* whether a suspension is cancelled */
     USH__DECIDE_DELAY,  /* how late something arrives */
     USH__DECIDE_SHORT,  /* how many bytes move */
@@ -160,6 +171,12 @@ enum ush__decision {
 uint32_t ush__decide(enum ush__decision kind, uint32_t n);
 /* How much later than at once something arrives: 0 to delay_ns_max by the seed; 0 outside sim. */
 int64_t ush__decide_delay(void);
+
+/* What the sim backend does at the beginning of a call that may suspend, after a task has parked,
+ * and when the loop wants the next task (NULL: none is ready). */
+int ush__sim_enter(struct ush_task *t);
+void ush__sim_parked(struct ush_task *t);
+struct ush_task *ush__sim_next(struct ush_loop *l);
 
 /* ---- loop -------------------------------------------------------------------------------------
  */
@@ -187,7 +204,8 @@ struct ush__backend {
     int (*start)(struct ush_loop *l, const struct ush_loop_options *o);
     void (*stop)(struct ush_loop *l);
     /* Reports what has happened in the world, waiting for it until `until_ns` at the latest (a
-     * moment that has passed: only looks). 0, or USH_EDEADLOCK if nothing can ever happen. */
+     * moment that has passed: only looks), and leaves the clock in l->now_ns. 0, or USH_EDEADLOCK
+     * if nothing can ever happen. */
     int (*poll)(struct ush_loop *l, int64_t until_ns);
     int64_t (*now_ns)(struct ush_loop *l);
     int64_t (*wall_ms)(struct ush_loop *l);
@@ -219,7 +237,10 @@ extern const struct ush__backend ush__epoll, ush__sim;
 struct ush__timers {
     struct ush__timer *heap; /* owned */
     uint32_t count, room;
+    int64_t due_ns; /* moments up to here have been served */
 };
+int64_t ush__timers_next(const struct ush__timers *h);
+void ush__timers_run(struct ush__timers *h, int64_t now_ns);
 
 struct ush_loop {
     struct ush_task *running;
@@ -228,19 +249,21 @@ struct ush_loop {
     const struct ush__backend *backend;
     struct ush__sim_state *sim;     /* NULL outside sim */
     struct ush__epoll_state *epoll; /* NULL outside epoll */
-    struct ush_link ready;          /* resumed tasks, oldest first */
-    struct ush_link fresh;          /* spawned and never run */
-    uint32_t unread;                /* resumes since the clock was read */
+    struct ush_link ready;          /* woken tasks, oldest first: what was begun is finished */
+    struct ush_link later;          /* spawned tasks and such that yielded */
     uint32_t no_suspend;            /* depth of no-suspend sections */
     int64_t slice_ns;
     struct ush__timers timers;
-    struct ush_scope root;  /* keep_going; holds the root task and what callbacks spawn */
-    struct ush_beat *beat;  /* borrowed; never NULL (a private one if none was asked for) */
+    struct ush_scope root; /* keep_going; holds the root task and what callbacks spawn */
+    int root_result;
+    bool is_root_done;
+    bool is_stuck; /* sim reported a deadlock or an endless run; the tasks are being ended */
+    struct ush_beat *beat;  /* borrowed; may be NULL */
     struct ush_pool *pools; /* list kept by offload.c */
     struct ush_pool *cpu_pool, *blocking_pool;
     ush_fn call_fn; /* a task's request to the loop's stack */
     void *call_arg;
-    uint64_t next_id;
+    int call_result;
     uint32_t tasks, tasks_max, tasks_peak;
     uint64_t turns, resumes, spawned;
     struct ush__stacks *stacks;
@@ -248,11 +271,16 @@ struct ush_loop {
     /* Written by other threads. */
     _Atomic(struct ush__post *) posts __attribute__((aligned(64)));
     _Atomic bool sleeps; /* about to wait, or waiting, in poll */
-    void *fake_stack;    /* AddressSanitizer and ThreadSanitizer: of the loop's own stack */
-    const void *own_stack_low;
-    size_t own_stack_bytes;
-    void *own_fiber;
+    /* For the sanitizers: the loop's own stack. */
+    void *fake_stack, *own_fiber;
+    const void *own_low;
+    size_t own_bytes;
 };
+
+/* One turn's worth of ready tasks. */
+void ush__run_ready(struct ush_loop *l);
+/* Puts the running task behind all that are ready, and runs them. */
+void ush__to_the_back(struct ush_loop *l, struct ush_task *t);
 
 /* The loop of this thread, NULL if none runs. */
 extern _Thread_local struct ush_loop *ush__loop;
