@@ -1,0 +1,366 @@
+/*
+ * db.c - a database as a program sees it: ush_read and ush_change, whatever is behind them.
+ *
+ *                     ush_read                          ush_change
+ *                        |                                  |
+ *     in a file    a reader, in the blocking pool    LOCAL: commit.c in this process
+ *     in memory    the committing session            WORKER: client.c to the writer
+ *                                                    TOOL: either, decided when it is opened
+ *
+ *  1. What lies in memory has one session and one thread: views and transactions take turns there.
+ *  2. A reader is used by one view at a time; `readers` bounds how many there are. They are opened
+ *     when first needed, used again, and closed after an error of storage.
+ *  3. A view of a worker ends after VIEW_MAX at the latest, because an old view keeps the log from
+ *     being copied back; a tool may take its time.
+ *  4. ush_db_close waits until nothing is in progress.
+ */
+#include <stdlib.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "sql/client.h"
+#include "sql/commit.h"
+#include "sql/db.h"
+#include "usher/sim.h"
+
+enum {
+    READERS = 4,
+    WRITER_WAIT_MS = 5000,
+    VIEW_FIRST = 64 << 10, /* bytes of memory that a reader keeps */
+};
+#define VIEW_MAX_NS (10 * USH_SECOND)
+#define TOOL_PAUSE_NS (20 * (int64_t)USH_MS)
+
+struct reader {
+    struct ush_link link;
+    struct ush__session *session; /* owned; NULL until first used */
+    struct ush_arena arena;
+    char first[VIEW_FIRST] __attribute__((aligned(16)));
+};
+
+struct ush_db {
+    struct ush_db_options o;
+    char url[USH__PATH_MAX];
+    const struct ush__driver *driver;
+    struct ush__client *client;       /* one of these two is set */
+    struct ush__committer *committer; /* owned */
+    struct ush_semaphore reader_places;
+    struct ush_link idle_readers;
+    uint32_t in_progress;
+    struct ush_event idle;
+    struct ush_db_stats stats;
+};
+
+const struct ush__driver *ush__driver_of(const char *url)
+{
+    static const struct ush__driver *const drivers[] = {&ush__sqlite};
+    for (size_t i = 0; i < USH_COUNT(drivers); i++) {
+        if (ush_text_starts(ush_text_of(url), ush_text_of(drivers[i]->scheme)) &&
+            url[strlen(drivers[i]->scheme)])
+            return drivers[i];
+    }
+    ush_error("database.url", "%.20s…: no such kind of database; use sqlite:FILE", url);
+    return NULL;
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+struct view_job {
+    struct ush_db *db;
+    struct reader *reader;
+    int (*fn)(struct ush_tx *view, void *arg);
+    void *arg;
+    int64_t deadline_ns;
+};
+
+static int run_view(struct ush__session *s, struct ush_arena *arena, const struct view_job *job)
+{
+    struct ush_tx view = {.arena = arena, .session = s, .now_ms = ush_wall_ms()};
+    s->deadline_ns = job->deadline_ns;
+    USH_TRY(s->driver->begin(s, USH__READ));
+    int r = job->fn(&view, job->arg);
+    s->driver->rollback(s);
+    s->deadline_ns = 0;
+    return r;
+}
+
+static int view_in_memory(struct ush__session *s, struct ush_arena *arena, void *arg)
+{
+    return run_view(s, arena, arg);
+}
+
+static int view_in_file(void *arg)
+{
+    const struct view_job *job = arg;
+    struct reader *reader = job->reader;
+    const struct ush__driver *driver = job->db->driver;
+    int r = 0;
+    if (!reader->session) {
+        char trouble[USH__TROUBLE_MAX];
+        struct ush__session_options o = {.url = job->db->url, .access = USH__READ};
+        r = driver->open(&o, &reader->session, trouble);
+        if (r == USH_ESTORAGE)
+            ush_error("database.read", "%s: %s", o.url, trouble);
+    }
+    if (r == 0)
+        r = run_view(reader->session, &reader->arena, job);
+    if (r == USH_ESTORAGE && reader->session) {
+        ush_error("database.read", "%s: %s", job->db->url, reader->session->trouble);
+        driver->close(reader->session);
+        reader->session = NULL;
+    }
+    ush_arena_reset(&reader->arena);
+    return r;
+}
+
+static struct reader *reader_take(struct ush_db *db)
+{
+    struct ush_link *l = ush_list_pop(&db->idle_readers);
+    if (l)
+        return USH_CONTAINER(l, struct reader, link);
+    struct reader *r = malloc(sizeof *r);
+    if (r) {
+        r->session = NULL;
+        ush_arena_init(&r->arena, r->first, sizeof r->first, USH__TX_ARENA_MAX);
+    }
+    return r;
+}
+
+static void begin_use(struct ush_db *db)
+{
+    db->in_progress++;
+    ush_event_reset(&db->idle);
+}
+
+static void end_use(struct ush_db *db)
+{
+    if (--db->in_progress == 0)
+        ush_event_set(&db->idle);
+}
+
+static int read_file(struct ush_db *db, struct view_job *job)
+{
+    USH_TRY(ush_semaphore_take(&db->reader_places));
+    job->reader = reader_take(db);
+    int r = job->reader ? ush_offload(ush_blocking_pool(), view_in_file, job) : -ENOMEM;
+    if (job->reader)
+        ush_list_push_front(&db->idle_readers, &job->reader->link);
+    ush_semaphore_give(&db->reader_places);
+    return r;
+}
+
+int ush_read(struct ush_db *db, int (*fn)(struct ush_tx *view, void *arg), void *arg)
+{
+    struct view_job job = {.db = db, .fn = fn, .arg = arg};
+    if (db->o.role == USH_DB_WORKER)
+        job.deadline_ns = ush_now_ns() + VIEW_MAX_NS;
+    if (ush_deadline_ns() != USH_NEVER && (!job.deadline_ns || ush_deadline_ns() < job.deadline_ns))
+        job.deadline_ns = ush_deadline_ns();
+    begin_use(db);
+    int r = ush__sqlite_path(db->url) ? read_file(db, &job)
+                                      : ush__committer_alone(db->committer, view_in_memory, &job);
+    end_use(db);
+    return r;
+}
+
+/* ---- changing ------------------------------------------------------------------------------- */
+
+static bool is_registered(const struct ush_db *db, const struct ush_operation *op)
+{
+    for (size_t i = 0; db->o.operations && db->o.operations[i]; i++) {
+        if (db->o.operations[i] == op)
+            return true;
+    }
+    return false;
+}
+
+int ush_change(struct ush_db *db, const struct ush_operation *op, const void *in, void *ret_out,
+               struct ush_arena *arena)
+{
+    begin_use(db);
+    int r;
+    if (db->client) {
+        r = ush__client_change(db->client, op, in, ret_out, arena);
+    } else {
+        assert(is_registered(db, op)); /* it would not be in the writer either */
+        struct ush__change change = {.op = op, .in = in, .ret_out = ret_out, .arena = arena};
+        r = ush__committer_change(db->committer, &change);
+    }
+    end_use(db);
+    return r;
+}
+
+int ush__db_alone(struct ush_db *db,
+                  int (*fn)(struct ush__session *s, struct ush_arena *arena, void *arg), void *arg)
+{
+    if (!db->committer)
+        return -EBUSY;
+    begin_use(db);
+    int r = ush__committer_alone(db->committer, fn, arg);
+    end_use(db);
+    return r;
+}
+
+struct ush_db_stats ush_db_stats(const struct ush_db *db)
+{
+    return db->stats;
+}
+
+/* ---- opening -------------------------------------------------------------------------------- */
+
+static int writer_address(const struct ush_db *db, struct ush_address *ret)
+{
+    if (db->o.writer) {
+        *ret = *db->o.writer;
+        return 0;
+    }
+    struct sockaddr_un *un = (struct sockaddr_un *)&ret->storage;
+    *ret = (struct ush_address){.len = sizeof *un};
+    un->sun_family = AF_UNIX;
+    return ush_writer_socket(db->url, un->sun_path);
+}
+
+static int open_client(struct ush_db *db)
+{
+    static const struct ush_operation *const none[] = {NULL};
+    struct ush__client_options o = {
+        .operations = db->o.operations ? db->o.operations : none,
+        .queue_max = db->o.queue_max,
+        .writer_wait_ms = db->o.writer_wait_ms,
+        .stats = &db->stats,
+    };
+    USH_TRY(writer_address(db, &o.at));
+    db->client = ush__client_new(&o);
+    return db->client ? 0 : -ENOMEM;
+}
+
+static int open_committer(struct ush_db *db, int *ret_holder)
+{
+    struct ush__committer_options o = {
+        .url = db->url,
+        .driver = db->driver,
+        .batch_max = db->o.batch_max,
+        .queue_max = db->o.queue_max,
+        .sync_normal = db->o.sync_normal,
+        .may_create = true,
+        .stats = &db->stats,
+    };
+    db->committer = calloc(1, sizeof *db->committer);
+    if (!db->committer)
+        return -ENOMEM;
+    int r = ush__committer_open(db->committer, &o, ret_holder);
+    if (r < 0) {
+        free(db->committer);
+        db->committer = NULL;
+    }
+    return r;
+}
+
+/* Through a writer if one listens, else with its lock; for a while one may be coming or going. */
+static int open_tool(struct ush_db *db, int *ret_holder)
+{
+    struct ush_address at;
+    int64_t give_up_ns = ush_now_ns() + (int64_t)db->o.writer_wait_ms * USH_MS;
+    for (;;) {
+        if (writer_address(db, &at) == 0) {
+            int fd = ush_connect(&at);
+            if (fd >= 0) {
+                ush_close(fd);
+                return open_client(db);
+            }
+        }
+        int r = open_committer(db, ret_holder);
+        if (r != -EWOULDBLOCK || ush_now_ns() >= give_up_ns)
+            return r;
+        USH_TRY(ush_sleep(TOOL_PAUSE_NS));
+    }
+}
+
+static int open_role(struct ush_db *db)
+{
+    int holder = 0, r = USH_EINVALID;
+    bool is_file = ush__sqlite_path(db->url) != NULL;
+    switch (db->o.role) {
+    case USH_DB_WORKER:
+        r = is_file ? open_client(db) : USH_EINVALID;
+        break;
+    case USH_DB_TOOL:
+        r = is_file ? open_tool(db, &holder) : USH_EINVALID;
+        break;
+    case USH_DB_LOCAL:
+        r = open_committer(db, &holder);
+        break;
+    }
+    if (r == -EWOULDBLOCK) {
+        ush_error("database.busy", "process %d has %s open for writing", holder, db->url);
+        return -EBUSY;
+    }
+    if (r < 0)
+        ush_error("database.open", "%s: %s", db->url, ush_error_text(r));
+    return r;
+}
+
+struct ush_db *ush_db_open(const struct ush_db_options *o, int *ret_error)
+{
+    struct ush_db *db = calloc(1, sizeof *db);
+    int r = db ? 0 : -ENOMEM;
+    if (db && strlen(o->url) >= sizeof db->url)
+        r = -ENAMETOOLONG;
+    if (r == 0) {
+        db->o = *o;
+        strcpy(db->url, o->url);
+        db->o.url = db->url;
+        db->o.batch_max = o->batch_max ? o->batch_max : USH__BATCH_MAX;
+        db->o.queue_max = o->queue_max ? o->queue_max : USH__QUEUE_MAX;
+        db->o.readers = o->readers ? o->readers : READERS;
+        db->o.writer_wait_ms = o->writer_wait_ms ? o->writer_wait_ms : WRITER_WAIT_MS;
+        db->driver = ush__driver_of(o->url);
+        ush_list_init(&db->idle_readers);
+        ush_semaphore_init(&db->reader_places, "readers", db->o.readers);
+        ush_event_init(&db->idle, "the database to be idle");
+        ush_event_set(&db->idle);
+        if (o->sync_normal)
+            ush_warn("database.sync",
+                     "synchronous=NORMAL: a power cut may lose registrations that were confirmed");
+        r = db->driver ? open_role(db) : USH_EINVALID;
+    }
+    if (r < 0) {
+        free(db);
+        *ret_error = r;
+        return NULL;
+    }
+    return db;
+}
+
+static int close_readers(void *arg)
+{
+    struct ush_db *db = arg;
+    for (struct ush_link *l; (l = ush_list_pop(&db->idle_readers));) {
+        struct reader *r = USH_CONTAINER(l, struct reader, link);
+        if (r->session)
+            db->driver->close(r->session);
+        ush_arena_fini(&r->arena);
+        free(r);
+    }
+    return 0;
+}
+
+void ush_db_close(struct ush_db *db)
+{
+    if (!db)
+        return;
+    struct ush_scope shield;
+    ush_scope_open(&shield, &(struct ush_scope_options){
+                                .name = "closing", .shield = true, .deadline_ns = USH_NEVER});
+    while (db->in_progress > 0 && ush_event_wait(&db->idle) == 0)
+        ;
+    if (ush_offload(ush_blocking_pool(), close_readers, db) < 0)
+        close_readers(db);
+    ush_scope_close(&shield);
+    if (db->client)
+        ush__client_free(db->client);
+    if (db->committer)
+        ush__committer_close(db->committer);
+    free(db->committer);
+    free(db);
+}

@@ -1,0 +1,112 @@
+/*
+ * driver.h - what a database has to be able to do: a session and one table of functions.
+ *
+ * A session is one connection. It runs one transaction at a time and is used by one thread (or
+ * task) at a time. The files above know sessions only through this table, so a second database is
+ * one more table and nothing else:
+ *
+ *     db.c client.c writer.c      who runs what where
+ *     commit.c ops.c migrate.c    what is run in a transaction
+ *     tx.c                        the calls that a function makes inside a transaction
+ *     ------------------------- struct ush__driver -------------------------
+ *     sqlite.c sqlite_query.c     (postgres.c: the same table over pipelined libpq)
+ *
+ * States of a session, and who moves it:
+ *
+ *     open --> IDLE --begin--> IN TRANSACTION --commit, rollback--> IDLE --> close
+ *                                 |     ^
+ *                                 +-----+ query, exec, savepoint
+ *
+ *  1. A negative result of query or exec undoes that statement alone, unless has_transaction says
+ *     afterwards that the whole transaction is gone.
+ *  2. After a negative result of commit the caller rolls back. Nothing is stored then, except when
+ *     `is_broken` is set: then nobody knows.
+ *  3. `is_broken` never goes back: the session can only be closed.
+ *  4. A driver whose calls block says so; db.c then runs them in threads. One whose calls suspend
+ *     (postgres.c) is called in tasks.
+ */
+#ifndef USH_SQL_DRIVER_H
+#define USH_SQL_DRIVER_H
+
+#include "usher/sql.h"
+
+enum { USH__TROUBLE_MAX = 128 };
+
+struct ush__session {
+    const struct ush__driver *driver;
+    int64_t deadline_ns; /* a statement that runs beyond ends with -ETIMEDOUT; 0 = none */
+    bool is_broken;      /* invariant 3; trouble says why */
+    char constraint[USH__TROUBLE_MAX]; /* of the last USH_ECONFLICT */
+    char trouble[USH__TROUBLE_MAX];    /* of the last USH_ESTORAGE */
+};
+
+enum ush__access {
+    USH__READ,   /* changes are refused; never checkpoints */
+    USH__WRITE,  /* the one connection that commits; the caller holds the lock */
+    USH__CREATE, /* the same, and the database may be made */
+};
+
+struct ush__session_options {
+    const char *url;
+    enum ush__access access;
+    bool sync_normal;
+};
+
+enum ush__savepoint { USH__SET, USH__KEEP, USH__UNDO }; /* of the innermost one */
+
+/* Where the rows of a query go. */
+struct ush__sink {
+    const struct ush_record *record;
+    void *row;                           /* the next one is written here: record->bytes */
+    int (*took)(struct ush__sink *sink); /* it is: 1 = go on, 0 = enough, negative = fail so */
+};
+
+struct ush__driver {
+    const char *scheme; /* of the URL, with the colon */
+    bool blocks;
+    /* On USH_ESTORAGE ret_trouble says why. */
+    int (*open)(const struct ush__session_options *o, struct ush__session **ret,
+                char ret_trouble[USH__TROUBLE_MAX]);
+    void (*close)(struct ush__session *s);
+
+    int (*begin)(struct ush__session *s, enum ush__access access);
+    int (*commit)(struct ush__session *s);
+    void (*rollback)(struct ush__session *s);
+    int (*savepoint)(struct ush__session *s, enum ush__savepoint what);
+    bool (*has_transaction)(struct ush__session *s);
+    /* What is due between two transactions: a checkpoint, a warning. */
+    void (*upkeep)(struct ush__session *s);
+
+    /* Rows changed. */
+    int (*exec)(struct ush_tx *tx, const struct ush_statement *st, const struct ush_value *values,
+                size_t n);
+    int (*exec_rows)(struct ush_tx *tx, const struct ush_statement *st, const struct ush_record *r,
+                     const void *rows, size_t n);
+    /* Texts of rows live in tx->arena. */
+    int (*query)(struct ush_tx *tx, const struct ush_statement *st, struct ush__sink *sink,
+                 const struct ush_value *values, size_t n);
+    /* Many statements in one text, without parameters: migrations. */
+    int (*script)(struct ush__session *s, const char *text);
+};
+
+extern const struct ush__driver ush__sqlite;
+
+/* The driver of a URL, or NULL with a line in the log. */
+const struct ush__driver *ush__driver_of(const char *url);
+
+/* ---- files of an SQLite database (lock.c) --------------------------------------------------- */
+
+enum { USH__PATH_MAX = 512 };
+/* "usher.db" of "sqlite:usher.db"; NULL for a database in memory. */
+const char *ush__sqlite_path(const char *url);
+/* Refuses file systems whose locks do not reach every process: -EREMOTE, with a line in the log. */
+int ush__refuse_remote(const char *path);
+/* True for the f_type of statfs(2) of such a file system. */
+bool ush__is_remote(long f_type);
+/*
+ * The lock on "usher.db-lock", which every process that commits holds. A descriptor to close; or
+ * -EWOULDBLOCK with the process id of the holder in *ret_holder (0 if it is not known).
+ */
+int ush__lock_take(const char *url, int *ret_holder);
+
+#endif
