@@ -234,8 +234,8 @@ static enum ush_method method_of(ush_text name)
 #undef IS
 }
 
-/* uri-host [ ":" port ] (RFC 3986 §3.2.2), narrowed to what names a host on the internet. */
-static bool host_is_valid(ush_text t)
+/* RFC 3986 §3.2.2 without escapes and sub-delims: a name with those is nobody's. */
+bool ush__host_is_valid(ush_text t)
 {
     size_t i = 0;
     if (t.len && t.at[0] == '[') {
@@ -293,7 +293,7 @@ static int target_split(struct ush_head *head)
             return 0;
         }
         head->host = authority_cut(&rest);
-        if (!head->host.at || !host_is_valid(head->host))
+        if (!head->host.at || !ush__host_is_valid(head->host))
             return -400;
     }
     const char *mark = rest.at, *end = rest.at + rest.len;
@@ -400,7 +400,7 @@ static int take_field(struct split *s, const struct ush_header *h, ush_text line
     case 4:
         if (!USH__TOKEN_IS(h->name, "host"))
             return 0;
-        if (s->host.at || !host_is_valid(h->value))
+        if (s->host.at || !ush__host_is_valid(h->value))
             return -400;
         s->host = h->value;
         return 0;
