@@ -1,0 +1,150 @@
+/*
+ * settings.c - the table: every key with its default, bounds and one line of help.
+ *
+ * Rows stand in the order in which --help shows them. What a row cannot say (one key follows from
+ * another, a limit has a form of its own) is checked in settings_check.
+ */
+#include "domain/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define ROW(k, t, field, value, ...)                                                               \
+    {                                                                                              \
+        .key = k, .type = USH_SET_##t, .offset = offsetof(struct settings, field),                 \
+        .initial = value, __VA_ARGS__                                                              \
+    }
+
+const struct ush_setting settings_table[] = {
+    ROW("LISTEN", TEXT, listen, "127.0.0.1:8080", .at_start = true,
+        .doc = "address to serve on, or unix:PATH"),
+    ROW("BASE_URL", TEXT, base_url, "", .doc = "how students reach it; used in mails and QR codes"),
+    ROW("DATABASE_URL", TEXT, database_url, "sqlite:usher.db", .at_start = true,
+        .doc = "sqlite:FILE or postgresql://..."),
+    ROW("WORKERS", INT, workers, "0", .max = 64, .doc = "web workers; 0 = one per core"),
+    ROW("MAIL_WORKERS", INT, mail_workers, "1", .max = 16, .doc = "processes that send mail"),
+    ROW("BATCH_MAX", INT, batch_max, "256", .min = 1, .max = 1024,
+        .doc = "registrations that may share one commit"),
+    ROW("QUEUE_MAX", INT, queue_max, "10000", .min = 1, .max = 1000000,
+        .doc = "changes that may wait per worker; beyond them 503"),
+    ROW("REQUEST_TIMEOUT_MS", INT, request_timeout_ms, "10000", .min = 100, .max = 600000,
+        .doc = "a request that takes longer ends with 503"),
+    ROW("MAX_CONNECTIONS", INT, max_connections, "4096", .min = 16, .max = 200000,
+        .doc = "connections per web worker"),
+    ROW("SQLITE_SYNC", CHOICE, sqlite_sync, "full", .choices = "full|normal", .at_start = true,
+        .doc = "normal may lose the last registrations when the power fails"),
+    ROW("MAIL_URL", TEXT, mail_url, "file:outbox",
+        .doc = "file:FOLDER, smtp://user@host:587?tls=starttls or smtps://user@host:465"),
+    ROW("SMTP_PASSWORD", TEXT, smtp_password, "", .secret = true,
+        .doc = "for the user in MAIL_URL"),
+    ROW("MAIL_FROM", TEXT, mail_from, "", .doc = "sender; default usher@ the host of BASE_URL"),
+    ROW("MAIL_REPLY_TO", TEXT, mail_reply_to, "", .doc = "where answers go; default CONTACT"),
+    ROW("MAIL_UNCERTAIN", CHOICE, mail_uncertain, "resend", .choices = "resend|hold",
+        .doc = "a mail of which nobody knows whether the server took it"),
+    ROW("MAIL_PER_HOUR", INT, mail_per_hour, "3", .max = 1000,
+        .doc = "mails to one address per hour; 0 = no limit"),
+    ROW("MAIL_PER_DAY", INT, mail_per_day, "10", .max = 10000,
+        .doc = "mails to one address per day; 0 = no limit"),
+    ROW("SECRET_FILE", TEXT, secret_file, "usher.key", .at_start = true,
+        .doc = "the fest's secret; made at the first start"),
+    ROW("TRUSTED_PROXIES", TEXT, trusted_proxies, "",
+        .doc = "networks whose X-Forwarded-For is believed: 127.0.0.1/32,10.0.0.0/8"),
+    ROW("LIMIT_EMAIL", TEXT, limit_email, "5/60",
+        .doc = "registrations per address and seconds, or off"),
+    ROW("LIMIT_BROWSER", TEXT, limit_browser, "20/60", .doc = "the same per browser"),
+    ROW("LIMIT_ADDR", TEXT, limit_addr, "600/60",
+        .doc = "the same per network address; a school is one address"),
+    ROW("PLUS_FOLD", BOOL, plus_fold, "yes", .doc = "a+1@x and a+2@x are one person"),
+    ROW("TZ", TEXT, tz, "Asia/Kolkata", .doc = "zone of events that name none"),
+    ROW("LOCALE", TEXT, locale, "en", .doc = "language of pages and mails"),
+    ROW("NAME", TEXT, name, "Tech Fest", .doc = "what the fest is called"),
+    ROW("CONTACT", TEXT, contact, "", .doc = "address shown for questions"),
+    ROW("MAX_BODY", BYTES, max_body, "32K", .min = 1024, .max = 1 << 20,
+        .doc = "largest body of a registration"),
+    ROW("MAX_IMPORT", BYTES, max_import, "5M", .min = 1024, .max = 64 << 20,
+        .doc = "largest file for import"),
+    ROW("LOG", TEXT, log, "stderr", .doc = "stderr, or a file that USR1 reopens"),
+    ROW("LOG_LEVEL", CHOICE, log_level, "info", .choices = "error|warn|info|debug",
+        .doc = "least level that is written"),
+    ROW("LOG_FORMAT", CHOICE, log_format, "text", .choices = "text|json", .doc = "form of the log"),
+};
+const size_t settings_count = USH_COUNT(settings_table);
+
+int settings_limit(const char *text, int64_t *ret_count, int64_t *ret_seconds)
+{
+    ush_text rest = ush_text_of(text);
+    int64_t count, seconds;
+    if (ush_text_equal(rest, USH_T("off"))) {
+        *ret_count = *ret_seconds = 0;
+        return 0;
+    }
+    ush_text first = ush_text_cut(&rest, '/');
+    if (ush_text_i64(first, &count) < 0 || ush_text_i64(rest, &seconds) < 0 || count < 1 ||
+        count > 1000000 || seconds < 1 || seconds > 86400)
+        return -EINVAL;
+    *ret_count = count;
+    *ret_seconds = seconds;
+    return 0;
+}
+
+const char *settings_outbox(const struct settings *s)
+{
+    return strncmp(s->mail_url, "file:", 5) == 0 ? s->mail_url + 5 : NULL;
+}
+
+/* A link that students can follow from the address that is served. Owned for ever. */
+static const char *base_url_of(const char *listen)
+{
+    const char *colon = strrchr(listen, ':');
+    char *url;
+    if (strncmp(listen, "unix:", 5) == 0 || !colon)
+        return "http://localhost";
+    bool any =
+        colon == listen || strncmp(listen, "0.0.0.0:", 8) == 0 || strncmp(listen, "[::]:", 5) == 0;
+    int n = any ? asprintf(&url, "http://localhost%s", colon) : asprintf(&url, "http://%s", listen);
+    return n < 0 ? NULL : url;
+}
+
+int settings_check(struct settings *s, struct ush_buf *ret_problem)
+{
+    const struct {
+        const char *key, *value;
+    } limits[] = {{"LIMIT_EMAIL", s->limit_email},
+                  {"LIMIT_BROWSER", s->limit_browser},
+                  {"LIMIT_ADDR", s->limit_addr}};
+    for (size_t i = 0; i < USH_COUNT(limits); i++) {
+        int64_t count, seconds;
+        if (settings_limit(limits[i].value, &count, &seconds) == 0)
+            continue;
+        ush_buf_printf(ret_problem, "USHER_%s is \"%s\"; write it as 5/60 (5 in 60 seconds) or off",
+                       limits[i].key, limits[i].value);
+        return -EINVAL;
+    }
+    if (!*s->base_url)
+        s->base_url = base_url_of(s->listen);
+    if (!s->base_url)
+        return -ENOMEM;
+    ush_text url = ush_text_of(s->base_url);
+    if (!ush_text_starts(url, USH_T("http://")) && !ush_text_starts(url, USH_T("https://"))) {
+        ush_buf_printf(ret_problem, "USHER_BASE_URL is \"%s\"; it begins with https:// or http://",
+                       s->base_url);
+        return -EINVAL;
+    }
+    while (url.len && url.at[url.len - 1] == '/')
+        url.len--;
+    if (s->base_url[url.len] && !(s->base_url = strndup(url.at, url.len)))
+        return -ENOMEM;
+    url = ush_text_of(s->mail_url);
+    if (!(settings_outbox(s) && *settings_outbox(s)) && !ush_text_starts(url, USH_T("smtp://")) &&
+        !ush_text_starts(url, USH_T("smtps://"))) {
+        ush_buf_printf(ret_problem,
+                       "USHER_MAIL_URL is not file:FOLDER, smtp://HOST or smtps://HOST");
+        return -EINVAL;
+    }
+    if (s->workers == 0) {
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        s->workers = cores < 1 ? 1 : cores > 64 ? 64 : cores;
+    }
+    return 0;
+}
