@@ -28,7 +28,7 @@
     E(USH_EFULL, -5001, "a bounded queue is full")                                                 \
     E(USH_ELIMIT, -5002, "a limit on size or number was exceeded")                                 \
     E(USH_EPROTO, -5003, "the peer broke the protocol")                                            \
-    E(USH_EINVALID, -5004, "the input is not valid")                                               \
+    E(USH_EINVAL, -5004, "the input is not valid")                                                 \
     E(USH_ENOTFOUND, -5005, "there is no such thing")                                              \
     E(USH_ECONFLICT, -5006, "a constraint in the database forbids it")                             \
     E(USH_ESTORAGE, -5007, "the database cannot store: disk full, read-only or failing")           \
@@ -153,6 +153,7 @@ static inline void *ush_arena_alloc_n(struct ush_arena *a, size_t element_bytes,
 /* A copy with a NUL byte behind it; USH_NONE beyond the cap. */
 ush_text ush_arena_copy(struct ush_arena *a, ush_text t);
 ush_text ush_arena_printf(struct ush_arena *a, const char *fmt, ...) USH_PRINTF(2, 3);
+ush_text ush_arena_vprintf(struct ush_arena *a, const char *fmt, va_list ap) USH_PRINTF(2, 0);
 struct ush_arena_mark ush_arena_mark(const struct ush_arena *a);
 void ush_arena_rewind(struct ush_arena *a, struct ush_arena_mark mark);
 

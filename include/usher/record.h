@@ -16,6 +16,8 @@
  * gives `struct point { uint64_t has; ush_text name; int64_t x; bool hidden; }`, the constants
  * point_name, point_x, point_hidden (positions in the table) and `const struct ush_record
  * point_record`. Bit i of `has` says that field i is present; a decoder leaves absent fields zero.
+ * Who fills a record by hand sets the bit (USH_SET) only for optional numbers, bools and times:
+ * required ones are always there, and texts, lists and records are there when not NULL.
  * At most 64 fields.
  *
  * Nothing here suspends or keeps state. All memory is the caller's arena.
@@ -33,7 +35,7 @@ enum ush_type {
     USH_TYPE_TIME,  /* int64_t, ms since 1970; RFC 3339 in JSON, forms and CSV */
     USH_TYPE_JSON,  /* ush_text, one JSON value, kept as compact text */
     USH_TYPE_LIST,  /* struct ush_rows of the record `of` */
-    USH_TYPE_ONE,   /* pointer to one record `of`, NULL when absent; JSON null when so */
+    USH_TYPE_ONE,   /* pointer to one record `of`, NULL when absent; then null in JSON */
 };
 
 struct ush_rows {
@@ -67,11 +69,13 @@ struct ush_field {
     size_t offset;
     const char *doc;
     enum ush_format format;      /* for TEXT */
-    int64_t min, max;            /* TEXT: characters; I64: value; LIST: rows; BYTES: bytes. Both 0:
-                                    TEXT 0 to 120, BYTES and JSON at most 8 KiB, others unbounded */
+    int64_t min, max;            /* TEXT: characters; I64: value; LIST: rows; BYTES, JSON: bytes.
+                                    max below min or both 0: TEXT 120 (EMAIL 254, SLUG 60, PHONE
+                                    20), BYTES and JSON 8 KiB, others unbounded */
     const char *choices;         /* TEXT: "a|b|c", the only values */
     const struct ush_record *of; /* LIST, ONE */
-    bool optional;               /* may be absent or null (a blank form field is absent) */
+    bool optional;               /* may be absent, null or blank, which is absent. A text that is
+                                    not optional is never blank */
     bool secret;                 /* never echoed in an error or shown in docs' examples */
     const char *example;         /* for the docs; JSON text */
 };
@@ -119,6 +123,7 @@ struct ush_fault {
 enum { USH_FAULTS_MAX = 50 };
 struct ush_faults {
     struct ush_arena *arena; /* for pointers and messages */
+    const char *in;          /* "body" or "query": where loc begins; static */
     size_t count;
     bool more; /* there were more than USH_FAULTS_MAX */
     struct ush_fault list[USH_FAULTS_MAX];
@@ -143,15 +148,18 @@ void ush_faults_json(const struct ush_faults *f, struct ush_buf *out);
  */
 int ush_record_decode_json(const struct ush_record *r, ush_text body, struct ush_arena *arena,
                            void *ret, struct ush_faults *faults);
-/* application/x-www-form-urlencoded. Lists are "members.0.name" (rows without a gap; rows that
- * are blank throughout at the end are left out). Names that start with '_' are ignored. */
+/* application/x-www-form-urlencoded. Lists are "members.0.name", rows without a gap; rows at the
+ * end that are blank throughout are left out. Inside a ONE: "leader.name". A BOOL that is not there
+ * is false (an unticked box). The same name twice is a fault. Names that start with '_' are
+ * ignored. At most 1,000 names. */
 int ush_record_decode_form(const struct ush_record *r, ush_text body, struct ush_arena *arena,
                            void *ret, struct ush_faults *faults);
 /* Query strings: as a form, but unknown names are ignored (links get "fbclid" added). */
 int ush_record_decode_query(const struct ush_record *r, ush_text query, struct ush_arena *arena,
                             void *ret, struct ush_faults *faults);
 
-/* A JSON object. Absent optional fields are left out; ONE that is NULL is written as null. */
+/* A JSON object, also safe inside a script element. Absent optional fields are left out; ONE that
+ * is NULL is written as null. */
 void ush_record_encode_json(const struct ush_record *r, const void *value, struct ush_buf *out);
 /* A JSON array of `n` of them. */
 void ush_record_encode_json_list(const struct ush_record *r, const void *values, size_t n,
@@ -196,18 +204,23 @@ ush_text ush_text_fold(ush_text t, struct ush_arena *arena);
 struct ush_csv {
     ush_text rest;
     char delimiter;
-    size_t line; /* of the row read last, from 1 */
+    size_t line;      /* where the row read last begins, from 1 */
+    size_t next_line; /* private */
 };
 int ush_csv_open(struct ush_csv *c, ush_text file);
-/* Cells of the next row, unquoted, in the arena. 1; 0 at the end; USH_EPROTO (unclosed quote). */
+/* Cells of the next row that is not blank, unquoted; slices of the file or in the arena. 1; 0 at
+ * the end; USH_EPROTO for a quote that does not close or has text behind it; USH_ELIMIT. */
 int ush_csv_read(struct ush_csv *c, struct ush_arena *arena, struct ush_text **ret_cells,
                  size_t *ret_count);
-/* Decodes the cells of a row by a header row into a record, as a form does. */
-int ush_record_decode_csv(const struct ush_record *r, const ush_text *header, const ush_text *cells,
-                          size_t count, struct ush_arena *arena, void *ret,
+/* Decodes the cells of a row by a header row into a record, as a form does. Column names are taken
+ * without case and with spaces or hyphens for '_'. A guard's apostrophe is taken off again; lists,
+ * ONE and JSON are read from JSON text. */
+int ush_record_decode_csv(const struct ush_record *r, const ush_text *header, size_t header_count,
+                          const ush_text *cells, size_t count, struct ush_arena *arena, void *ret,
                           struct ush_faults *faults);
-/* Writing: CRLF rows; cells that a spreadsheet would read as a formula (= + - @ tab CR and their
- * full-width forms) get a leading apostrophe. Lists, ONE and JSON are written as JSON text. */
+/* Writing: CRLF rows without a byte-order mark; cells that a spreadsheet would read as a formula (=
+ * + - @ tab CR and their full-width forms) get a leading apostrophe. Lists, ONE and JSON are
+ * written as JSON text. */
 void ush_record_csv_header(const struct ush_record *r, struct ush_buf *out);
 void ush_record_csv_row(const struct ush_record *r, const void *value, struct ush_buf *out);
 

@@ -175,18 +175,25 @@ ush_text ush_arena_copy(struct ush_arena *a, ush_text t)
     return (ush_text){copy, t.len};
 }
 
-ush_text ush_arena_printf(struct ush_arena *a, const char *fmt, ...)
+ush_text ush_arena_vprintf(struct ush_arena *a, const char *fmt, va_list ap)
 {
-    va_list ap, again;
-    va_start(ap, fmt);
+    va_list again;
     va_copy(again, ap);
     int n = vsnprintf(NULL, 0, fmt, ap);
-    va_end(ap);
     char *text = n >= 0 ? ush_arena_alloc(a, (size_t)n + 1) : NULL;
     if (text)
         vsnprintf(text, (size_t)n + 1, fmt, again);
     va_end(again);
     return text ? (ush_text){text, (size_t)n} : USH_NONE;
+}
+
+ush_text ush_arena_printf(struct ush_arena *a, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    ush_text text = ush_arena_vprintf(a, fmt, ap);
+    va_end(ap);
+    return text;
 }
 
 struct ush_arena_mark ush_arena_mark(const struct ush_arena *a)

@@ -150,49 +150,6 @@ static bool same_name(ush_text typed, const char *key)
     return i == typed.len && !key[i];
 }
 
-/* Edits (insert, delete, replace, swap neighbours) from a to b, both folded and short. */
-static unsigned distance(ush_text a, ush_text b)
-{
-    unsigned rows[3][NAME_MAX_BYTES + 1], *before = rows[0], *last = rows[1], *now = rows[2];
-    for (size_t j = 0; j <= b.len; j++)
-        last[j] = (unsigned)j;
-    for (size_t i = 1; i <= a.len; i++) {
-        now[0] = (unsigned)i;
-        for (size_t j = 1; j <= b.len; j++) {
-            char x = fold(a.at[i - 1]), y = fold(b.at[j - 1]);
-            unsigned best = last[j - 1] + (x != y);
-            best = best < last[j] + 1 ? best : last[j] + 1;
-            best = best < now[j - 1] + 1 ? best : now[j - 1] + 1;
-            if (i > 1 && j > 1 && x == fold(b.at[j - 2]) && fold(a.at[i - 2]) == y)
-                best = best < before[j - 2] + 1 ? best : before[j - 2] + 1;
-            now[j] = best;
-        }
-        unsigned *free_row = before;
-        before = last;
-        last = now;
-        now = free_row;
-    }
-    return last[b.len];
-}
-
-const char *ush_nearest(ush_text word, const char *const *words)
-{
-    const char *nearest = NULL;
-    /* A third of the letters may be wrong; beyond that a suggestion confuses. */
-    unsigned best = (unsigned)(word.len < 3 ? 1 : word.len / 3) + 1;
-    for (; *words && word.len <= NAME_MAX_BYTES; words++) {
-        ush_text candidate = ush_text_of(*words);
-        if (candidate.len > NAME_MAX_BYTES)
-            continue;
-        unsigned d = distance(word, candidate);
-        if (d < best) {
-            best = d;
-            nearest = *words;
-        }
-    }
-    return nearest;
-}
-
 /* Finds the row of a name behind the prefix; *ret_from_file when it is KEY_FILE of a secret. */
 static const struct ush_setting *find(const struct ush_setting *table, size_t n, ush_text key,
                                       bool *ret_from_file)
