@@ -62,7 +62,7 @@ struct desk_answer {
 };
 
 /*
- * Registers. 0 with an answer, which may be a refusal; USH_ENOTFOUND (no such event); USH_EINVALID
+ * Registers. 0 with an answer, which may be a refusal; USH_ENOTFOUND (no such event); USH_EINVAL
  * with faults for what this event asks of a request (team size, a team's name, grade, an address
  * that cannot be mailed); else what ush_change returns: USH_EFULL is overload. Faults name the
  * fields of the API: "team", "members", "members/0/email", "grade". May suspend.

@@ -63,7 +63,7 @@ struct import_options {
     bool dry_run;
     ush_text actor;
 };
-/* Reads a whole file, plans, and applies unless dry_run or a row is wrong. USH_EINVALID only when
+/* Reads a whole file, plans, and applies unless dry_run or a row is wrong. USH_EINVAL only when
  * the file cannot be read as a table at all (one report row says why). May suspend. */
 int import_events(struct ush_db *db, ush_text file, const struct import_options *o,
                   struct ush_arena *arena, struct import_result *ret);
@@ -75,7 +75,7 @@ struct zone; /* opaque */
 /* Reads /usr/share/zoneinfo/NAME into the arena. USH_ENOTFOUND. Blocking (a small file). */
 int zone_load(const char *name, struct ush_arena *arena, struct zone **ret);
 int zone_offset_min(const struct zone *z, int64_t wall_ms);
-/* "2026-03-14 10:00[:00]", with 'T' or a blank, or RFC 3339 with an offset. USH_EINVALID with a
+/* "2026-03-14 10:00[:00]", with 'T' or a blank, or RFC 3339 with an offset. USH_EINVAL with a
  * sentence in *ret_problem that gives the choices where a local time has none or two instants. */
 int zone_parse(const struct zone *z, ush_text t, struct ush_arena *arena, int64_t *ret_wall_ms,
                ush_text *ret_problem);

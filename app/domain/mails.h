@@ -48,7 +48,7 @@ struct mailer {
 int mailer_init(struct mailer *m, struct fest *f, struct ush_buf *ret_problem);
 void mailer_fini(struct mailer *m);
 
-/* The whole message as it would be sent now, and the bare address in ret_to. USH_EINVALID when
+/* The whole message as it would be sent now, and the bare address in ret_to. USH_EINVAL when
  * there is nothing to send (the registration is gone or has no address). May suspend. */
 int mail_compose(struct fest *f, enum mail_kind kind, int64_t job_id, int64_t created_at,
                  int64_t registration, struct ush_arena *arena, struct ush_buf *out,

@@ -30,10 +30,10 @@ struct mime_mail {
     ush_text qr_png;   /* USH_NONE: html stands alone. The html says <img src="cid:qr"> */
     ush_text calendar; /* USH_NONE: no attachment */
 };
-/* USH_EINVALID for a header that could be an injection; USH_ELIMIT from the buffer. */
+/* USH_EINVAL for a header that could be an injection; USH_ELIMIT from the buffer. */
 int mime_write(const struct mime_mail *m, struct ush_buf *out);
 
-/* One header field with encoded words where needed, folded. USH_EINVALID as above. */
+/* One header field with encoded words where needed, folded. USH_EINVAL as above. */
 int mime_header(struct ush_buf *out, const char *name, ush_text value);
 /* Quoted-printable body with CRLF line ends. */
 void mime_quoted(struct ush_buf *out, ush_text text);

@@ -20,7 +20,7 @@ static int encode(ush_text text, QRcode **ret)
     if (!copy)
         return -ENOMEM;
     *ret = QRcode_encodeString(copy, 0, QR_ECLEVEL_M, QR_MODE_8, 1);
-    int rc = *ret ? 0 : errno == ERANGE ? USH_ELIMIT : errno == ENOMEM ? -ENOMEM : USH_EINVALID;
+    int rc = *ret ? 0 : errno == ERANGE ? USH_ELIMIT : errno == ENOMEM ? -ENOMEM : USH_EINVAL;
     free(copy);
     return rc;
 }

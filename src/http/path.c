@@ -23,19 +23,19 @@ static int byte_next(ush_text raw, size_t *at)
     if (c == '%') {
         if (raw.len - *at < 2 || !ush__is(raw.at[*at], USH__HEX) ||
             !ush__is(raw.at[*at + 1], USH__HEX))
-            return USH_EINVALID;
+            return USH_EINVAL;
         c = hex(raw.at[*at]) << 4 | hex(raw.at[*at + 1]);
         *at += 2;
         if (c == '/')
-            return USH_EINVALID;
+            return USH_EINVAL;
     }
-    return c < 0x20 || c == 0x7f || c == '\\' ? USH_EINVALID : c;
+    return c < 0x20 || c == 0x7f || c == '\\' ? USH_EINVAL : c;
 }
 
 int ush_path_normal(ush_text raw, struct ush_arena *arena, ush_text *ret_path)
 {
     if (raw.len == 0 || raw.at[0] != '/')
-        return USH_EINVALID;
+        return USH_EINVAL;
     char *out = ush_arena_alloc(arena, raw.len + 1);
     if (!out)
         return USH_ELIMIT;
@@ -57,7 +57,7 @@ int ush_path_normal(ush_text raw, struct ush_arena *arena, ush_text *ret_path)
         n = start;
         if (is_parent) {
             if (n == 0)
-                return USH_EINVALID;
+                return USH_EINVAL;
             while (out[--n] != '/')
                 ;
         }
@@ -65,5 +65,5 @@ int ush_path_normal(ush_text raw, struct ush_arena *arena, ush_text *ret_path)
     }
     out[n] = 0;
     *ret_path = (ush_text){out, n};
-    return ush_utf8_valid(*ret_path) ? 0 : USH_EINVALID;
+    return ush_utf8_valid(*ret_path) ? 0 : USH_EINVAL;
 }

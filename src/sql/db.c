@@ -278,14 +278,14 @@ static int open_tool(struct ush_db *db, int *ret_holder)
 
 static int open_role(struct ush_db *db)
 {
-    int holder = 0, r = USH_EINVALID;
+    int holder = 0, r = USH_EINVAL;
     bool is_file = ush__sqlite_path(db->url) != NULL;
     switch (db->o.role) {
     case USH_DB_WORKER:
-        r = is_file ? open_client(db) : USH_EINVALID;
+        r = is_file ? open_client(db) : USH_EINVAL;
         break;
     case USH_DB_TOOL:
-        r = is_file ? open_tool(db, &holder) : USH_EINVALID;
+        r = is_file ? open_tool(db, &holder) : USH_EINVAL;
         break;
     case USH_DB_LOCAL:
         r = open_committer(db, &holder);
@@ -322,7 +322,7 @@ struct ush_db *ush_db_open(const struct ush_db_options *o, int *ret_error)
         if (o->sync_normal)
             ush_warn("database.sync",
                      "synchronous=NORMAL: a power cut may lose registrations that were confirmed");
-        r = db->driver ? open_role(db) : USH_EINVALID;
+        r = db->driver ? open_role(db) : USH_EINVAL;
     }
     if (r < 0) {
         free(db);

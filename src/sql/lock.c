@@ -107,7 +107,7 @@ int ush_writer_socket(const char *url, char out[108])
 {
     const char *path = ush__sqlite_path(url);
     if (!path)
-        return USH_EINVALID;
+        return USH_EINVAL;
     enum { ROOM = sizeof(((struct sockaddr_un *)0)->sun_path) };
     static_assert(ROOM == 108, "the size that the header promises");
     return snprintf(out, ROOM, "%s-writer", path) < ROOM ? 0 : -ENAMETOOLONG;

@@ -88,7 +88,7 @@ int ush__sqlite_error(struct ush__sqlite_session *s, int rc, const char *what)
         return USH_ELIMIT;
     default: /* a statement that SQLite does not understand, or a table that is missing */
         ush_error("database.statement", "%s: %s", what, text);
-        return USH_EINVALID;
+        return USH_EINVAL;
     }
 }
 

@@ -326,7 +326,7 @@ static int open_committer(struct writer *w)
         .stats = o->stats ? o->stats : &w->own_stats,
     };
     if (options.driver != &ush__sqlite || !ush__sqlite_path(o->url))
-        return USH_EINVALID;
+        return USH_EINVAL;
     for (int64_t say_ns = 0;;) {
         int holder = 0;
         int r = ush__committer_open(&w->committer, &options, &holder);

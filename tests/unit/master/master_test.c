@@ -206,7 +206,7 @@ static int check(void *ctx __attribute__((unused)))
     if (world->setting >= 0)
         return 0;
     fprintf(stderr, "the setting is %d\n", world->setting);
-    return USH_EINVALID;
+    return USH_EINVAL;
 }
 
 static void reload(void *ctx __attribute__((unused)))
