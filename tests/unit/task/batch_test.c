@@ -48,7 +48,8 @@ static void settle(void)
 static void begin(struct ush_scope *home)
 {
     memset(&x, 0, sizeof x);
-    ush_semaphore_init(&x.gate, "gate", 0);
+    ush_semaphore_init(&x.gate, "gate", 100);
+    x.gate.free = 0;
     struct ush_batch_options o = {
         .name = "sales", .max = MAX, .queue_max = 20, .flush = flush, .ctx = &x};
     ck_assert_int_eq(ush_batch_init(&x.batch, home, &o), 0);

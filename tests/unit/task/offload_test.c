@@ -275,7 +275,7 @@ static int unblocked_signals(void *arg)
     sigset_t now;
     pthread_sigmask(SIG_SETMASK, NULL, &now);
     int unblocked = 0;
-    for (int sig = 1; sig < SIGRTMIN; sig++)
+    for (int sig = 1; sig < 32; sig++)
         if (sig != SIGKILL && sig != SIGSTOP && !sigismember(&now, sig))
             unblocked++;
     return unblocked;
