@@ -1,6 +1,8 @@
 /*
  * dump_test.c - what ush_dump says about tasks, waits, holders and circles.
  */
+#include <semaphore.h>
+
 #include "both.h"
 
 static struct {
@@ -119,6 +121,74 @@ BOTH_TEST(every_task_is_named_with_its_wait)
     ush_mutex_unlock(&x.door);
     return 0;
 }
+
+static int flush_at_the_whistle(void *ctx, struct ush_batch_item **items, size_t n)
+{
+    (void)ctx, (void)items, (void)n;
+    return ush_event_wait(&x.whistle);
+}
+
+static int submit(void *arg)
+{
+    struct ush_batch_item item;
+    return ush_batch_submit(arg, &item);
+}
+
+BOTH_TEST(a_batch_is_named_with_what_waits_in_it)
+{
+    begin();
+    struct ush_batch batch;
+    struct ush_scope home;
+    ush_scope_open(&home, &(struct ush_scope_options){.name = "home"});
+    struct ush_batch_options o = {
+        .name = "sales", .max = 4, .queue_max = 4, .flush = flush_at_the_whistle};
+    ck_assert_int_eq(ush_batch_init(&batch, &home, &o), 0);
+    ck_assert_int_eq(ush_spawn(&home, submit, &batch), 0);
+    settle();
+    ck_assert_int_eq(ush_spawn(&home, submit, &batch), 0);
+    settle();
+    dump();
+    says("\"submit\" tests/unit/task/dump_test.c:");
+    says("waits for the flush of \"sales\" (1 waiting)");
+    says("task 3 \"sales\" src/task/batch.c:");
+    ush_event_set(&x.whistle);
+    ck_assert_int_eq(ush_scope_close(&home), 0);
+    ush_batch_fini(&batch);
+    return 0;
+}
+
+static int wait_for_post(void *arg)
+{
+    sem_wait(arg);
+    return 0;
+}
+
+static int offload(void *arg)
+{
+    return ush_offload(ush_cpu_pool(), wait_for_post, arg);
+}
+
+static int pool_body(void *arg)
+{
+    sem_t post;
+    sem_init(&post, 0, 0);
+    struct ush_scope s;
+    (void)arg;
+    ush_scope_open(&s, NULL);
+    ck_assert_int_eq(ush_spawn(&s, offload, &post), 0);
+    while (ush_pool_stats(ush_cpu_pool()).running == 0)
+        ush_yield();
+    dump();
+    says("waits for a thread of pool \"cpu\" (1 running, 0 waiting)");
+    sem_post(&post);
+    return ush_scope_close(&s);
+}
+
+START_TEST(a_pool_is_named_with_its_load)
+{
+    ck_assert_int_eq(both_run(BOTH_EPOLL, pool_body), 0);
+}
+END_TEST
 
 /* ---- circles ------------------------------------------------------------------------------ */
 
@@ -290,6 +360,8 @@ int main(void)
     Suite *s = suite_create("dump");
     TCase *tc = tcase_create("dump");
     both_add(tc, every_task_is_named_with_its_wait);
+    both_add(tc, a_batch_is_named_with_what_waits_in_it);
+    tcase_add_test(tc, a_pool_is_named_with_its_load);
     both_add(tc, two_mutexes_in_the_wrong_order_are_a_circle);
     both_add(tc, a_child_that_waits_for_its_parents_mutex_is_a_circle);
     both_add(tc, a_text_that_does_not_fit_is_cut_not_overrun);
