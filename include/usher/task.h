@@ -413,7 +413,7 @@ struct ush_watchdog_options {
 /* 0; -EINVAL if the loop shows no beat; -EBUSY if one watches already; or a negated errno. Does
  * nothing under sim, where running takes no time. */
 int ush_watchdog_start(const struct ush_watchdog_options *o);
-/* Any thread; a no-op when none runs. */
+/* By the thread that started it; a no-op when none runs. */
 void ush_watchdog_stop(void);
 
 /* Asks a signal (for example SIGUSR1) to be delivered to `fn` on the loop's stack. The epoll
