@@ -155,6 +155,9 @@ void ush_scope_open(struct ush_scope *s, const struct ush_scope_options *o);
 int ush_scope_close(struct ush_scope *s);
 /* Cancels the scope and everything inside up to shields. Idempotent; never suspends. */
 void ush_scope_cancel(struct ush_scope *s, enum ush_cancel_reason reason);
+/* Takes the scope's own deadline back: from now on those around it count. For streams, whose end
+ * nobody knows beforehand. Only while nothing is open inside. Never suspends. */
+void ush_scope_lift_deadline(struct ush_scope *s);
 /* 0 while the running task's scope is not cancelled, else the code that waits would return. */
 int ush_cancelled(void);
 /* Effective deadline of the running task, USH_NEVER if none. */
@@ -400,21 +403,6 @@ struct ush_pool *ush_blocking_pool(void);
 /* Writes the tree of scopes and tasks of the running loop as text: name, spawn site, state, what
  * each waits for and since when, and who holds it. Never suspends. */
 void ush_dump(struct ush_buf *out);
-
-/*
- * A thread that watches the loop of the calling task by its ush_beat (which ush_run was given) and
- * warns in the log when one task holds it for too long: "task.slow" with the name, for how long,
- * where (addresses for addr2line), and the system call if it sits in one. One per process.
- */
-struct ush_watchdog_options {
-    int64_t limit_ns; /* how long a task may run without a suspension; 0 = 100 ms */
-    int64_t quiet_ns; /* between two warnings; others are counted in the next; 0 = 10 s */
-};
-/* 0; -EINVAL if the loop shows no beat; -EBUSY if one watches already; or a negated errno. Does
- * nothing under sim, where running takes no time. */
-int ush_watchdog_start(const struct ush_watchdog_options *o);
-/* By the thread that started it; a no-op when none runs. */
-void ush_watchdog_stop(void);
 
 /* Asks a signal (for example SIGUSR1) to be delivered to `fn` on the loop's stack. The epoll
  * backend uses a signalfd; at most one handler per signal. 0 or a negated errno. */

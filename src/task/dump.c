@@ -255,6 +255,8 @@ static int dump(void *arg)
 
 void ush_dump(struct ush_buf *out)
 {
-    if (ush__loop)
+    if (ush_is_task())
         ush_on_loop_stack(dump, out);
+    else
+        dump(out);
 }

@@ -131,6 +131,13 @@ void ush__scope_cancel_all(struct ush_scope *s)
         ush__scope_cancel_all(USH_CONTAINER(l, struct ush_scope, in_outer));
 }
 
+void ush_scope_lift_deadline(struct ush_scope *s)
+{
+    assert(s->is_open && !s->shield && ush_list_is_empty(&s->inner));
+    ush_alarm_clear(&s->alarm);
+    s->deadline_ns = s->outer->deadline_ns;
+}
+
 void ush__scope_child_ended(struct ush_scope *s, int result)
 {
     bool is_echo = s->reason != USH_CANCEL_NONE && result == ush__scope_error(s);

@@ -376,7 +376,8 @@ int ush__sim_accept_now(int listener, struct ush_address *ret_peer)
         ush__fd_find(listener)->flags &= ~(uint32_t)USH__FD_READABLE;
         return -EAGAIN;
     }
-    k->queued--;
+    if (--k->queued > 0)
+        notice(k, USH_READABLE, 0); /* a watched listener is level-triggered */
     struct sim_socket *accepted = USH_CONTAINER(l, struct sim_socket, queue);
     if (ret_peer)
         *ret_peer = accepted->at;
