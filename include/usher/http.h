@@ -5,11 +5,12 @@
  * record its body is decoded into, and its documentation; /openapi.json and /docs are made from
  * the same rows, so nothing registers itself and nothing can be undocumented.
  *
- * Life of a request: the head is received and parsed on the loop's own stack; a connection that
- * is idle or still sending its head owns no stack. A complete head finds its row; the handler then
- * gets a task with the row's deadline as its scope; the body is read, decoded and checked before
- * the handler starts. The handler calls exactly one ush_reply... or returns a negative code, which
- * becomes a problem document (RFC 9457), or a page if the client is a browser.
+ * Life of a request: head and body are received on the loop's own stack; a connection that is idle
+ * or still sending owns no stack. A whole head finds its row, which says whether the body is
+ * welcome. A whole request gets a task with the row's deadline as its scope; there the body is
+ * decoded and checked, and the handler starts. It calls one ush_reply... (of several the last
+ * counts) or returns a negative code, which becomes a problem document (RFC 9457), or a page if
+ * the client is a browser. Bytes are made when it has returned.
  *
  * What is not here: TLS and HTTP/2, which are a proxy's job.
  *
@@ -108,7 +109,9 @@ int ush_path_normal(ush_text raw, struct ush_arena *arena, ush_text *ret_path);
 /* ---- problems ----------------------------------------------------------------------------------
  */
 
-/* A kind of failure that the API can answer with. `type` is USH_PROBLEM_BASE + code. */
+/* A kind of failure that the API can answer with. Its `type` is a link to where /docs explains it.
+ */
+#define USH_PROBLEM_BASE "/docs#problem-"
 struct ush_problem {
     const char *code; /* "sold_out": stable, for machines */
     int status;
@@ -153,9 +156,10 @@ bool ush_wants_html(const struct ush_request *rq);
 /* ---- replies
  * ---------------------------------------------------------------------------------------- */
 
-/* Adds a field to the reply that follows. Names and values with CR, LF or NUL assert. */
+/* Adds a field to the reply that follows; the value is borrowed until the handler returns. What the
+ * server would add by itself ("Cache-Control") is replaced, or with USH_NONE left out. Names and
+ * values with CR, LF or NUL assert. At most 16 KiB in all, else the reply is 500. */
 void ush_reply_header(struct ush_request *rq, const char *name, ush_text value);
-/* Removes what a route or the server would add by itself ("Cache-Control"). */
 /*
  * Exactly one of these answers the request. They return 0, or a negative code if the client is
  * gone (to be returned by the handler). `body` is borrowed until the handler returns. Content-
@@ -241,10 +245,15 @@ struct ush_http_options {
     const char *trusted_proxies;          /* "127.0.0.0/8 ::1 unix"; NULL = nobody */
     const char *title, *version;          /* of the API, for the documents */
     void *app;                            /* rq->app */
-    /* Renders a problem for a browser; NULL = problem documents for everybody. Calls ush_reply. */
+    /* Renders a problem for a browser; NULL = problem documents for everybody. Calls ush_reply;
+     * must not suspend (it may run on the loop's stack). */
     int (*problem_page)(struct ush_request *rq, const struct ush_problem *p, const char *detail);
     const int *listeners; /* listening sockets, shared or not; borrowed for ever */
     size_t listener_count;
+    /* Of all workers that share the listeners, `stats` among them: a worker that holds more than
+     * its share of the connections lets others accept. NULL = no balance. */
+    const struct ush_http_stats *siblings;
+    size_t sibling_count;
     bool is_minimal;              /* no security headers, no request id: for measuring */
     struct ush_http_stats *stats; /* shared memory to count in; NULL = private */
 };
@@ -258,8 +267,9 @@ struct ush_http_stats {
 /* Checks the table (asserts on a duplicate, a missing doc, a handler without a method), then
  * serves in the running loop's root scope until ush_http_drain. NULL and *ret_error otherwise. */
 struct ush_http *ush_http_start(const struct ush_http_options *o, int *ret_error);
-/* Stops accepting, says `Connection: close`, closes idle connections, and waits until all requests
- * have ended or `deadline_ns`; what is left then is cancelled. May suspend. */
+/* Stops accepting, says `Connection: close`, closes idle connections, ends event streams, and waits
+ * until all requests have ended or `deadline_ns`; what is left then is cancelled. The server is
+ * freed. 0, or -ETIMEDOUT if something had to be cancelled. May suspend, not cancellable. */
 int ush_http_drain(struct ush_http *h, int64_t deadline_ns);
 /* Serves one connection that somebody else accepted (tests, sim). Never suspends. */
 int ush_http_serve(struct ush_http *h, int fd, const struct ush_address *peer);

@@ -1,0 +1,247 @@
+/*
+ * exchange.c - one request and its reply: the handler, its deadline, and what its result means.
+ *
+ * A request that may wait runs in a task. What it needs of the connection's block is little (a
+ * parsed head, a few hundred bytes), so it moves to the task's own first page and the block goes
+ * back: a request that waits costs that page and the connection's record, nothing else. Larger
+ * ones stay in their block until they are answered.
+ *
+ *    begin --> decode --bad--> problem ----+
+ *                 | good                   |
+ *                 v                        v
+ *              handler --result < 0--> problem --> reply --> bytes --> next request, or the end
+ *                 |                        ^          ^
+ *                 +-- 0, replied ---------------------+
+ *                 +-- 0, nothing said: our fault, 500
+ *
+ * Invariants:
+ *  1. The handler describes its reply, and bytes are made only after it has returned: a failure
+ *     at its end still becomes an honest status. Streams are the exception.
+ *  2. A handler runs in a scope with its route's deadline. When that has passed, it is -ETIMEDOUT
+ *     that it returns, and 503 with Retry-After what the client gets.
+ *  3. A stream that ends without ush_stream_end is cut off visibly: no last chunk, and a reset
+ *     where the end of the connection would look like the end of the body (HTTP/1.0).
+ *  4. On the loop's stack (USH_LOOP, assets, refusals) there is no scope and no waiting.
+ */
+#include <sys/socket.h>
+
+#include "http/http.h"
+#include "usher/sim.h"
+
+enum { SMALL_BYTES = 640 }; /* head and bytes that fit the arena on the task's first page */
+
+/* ---- the beginning
+ * ------------------------------------------------------------------------------- */
+
+static void begin(struct ush__exchange *x, struct ush_conn *c, const struct ush_head *head,
+                  struct ush_arena *arena)
+{
+    struct ush_http *h = c->http;
+    memset(x, 0, sizeof(*x));
+    x->rq.head = head;
+    x->rq.arena = arena;
+    x->rq.app = h->o.app;
+    x->rq.conn = c;
+    x->is_head = head->method == USH_HEAD;
+    x->keep_alive = head->keep_alive && !c->closing && !h->is_draining &&
+                    c->requests < h->limits.requests_per_connection &&
+                    ush_now_ns() - c->born_ns < h->limits.connection_age_ms * (int64_t)USH_MS;
+    x->last_field = &x->fields;
+    x->last_member = &x->members;
+    struct ush__origin origin = {0};
+    if (c->is_trusted && ush__origin_by(c, head, &origin) >= 0) {
+        x->rq.client = origin.client;
+        x->rq.is_https = origin.is_https;
+    }
+    if (!x->rq.client.at)
+        x->rq.client = ush__client_format(c, x->client);
+    if (!h->o.is_minimal)
+        ush__request_name(h, head, x->rq.id);
+    ush__path_of(head, arena, &x->rq.path);
+}
+
+static void set_match(struct ush__exchange *x, const struct ush__match *m)
+{
+    x->row = m->row;
+    x->rq.route = m->row->route;
+    for (int i = 0; i < USH_PARAMS_MAX && m->row->params[i].at; i++)
+        x->rq.params[i] = (ush_text){x->rq.path.at + m->params[i].at, m->params[i].len};
+}
+
+/* Moves a small request with nothing behind it out of the connection's block. */
+static const struct ush_head *move_in(struct ush_conn *c, struct ush_arena *arena, ush_text *body)
+{
+    struct ush__input *in = c->in;
+    size_t head_bytes = ush__head_bytes(in->head), n = in->head_len + in->body_len;
+    const char *from = in->bytes + in->at;
+    *body = (ush_text){from + in->head_len, in->body_len};
+    if (in->at + in->used < in->len || head_bytes + n > SMALL_BYTES)
+        return in->head;
+    struct ush_head *head = ush_arena_alloc(arena, head_bytes + n);
+    if (!head)
+        return in->head;
+    char *bytes = (char *)head + head_bytes;
+    memcpy(bytes, from, n);
+    ush__head_move(head, in->head, from, n, bytes - from);
+    body->at = bytes + in->head_len;
+    ush__input_free(c);
+    return head;
+}
+
+/* ---- the end
+ * --------------------------------------------------------------------------------------- */
+
+/* Makes sure that a body whose end is the end of the connection is not taken for whole. */
+static void abort_connection(struct ush_conn *c)
+{
+    const struct linger none = {.l_onoff = 1};
+    if (!ush_is_sim())
+        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    c->gone = true;
+}
+
+static void finish_stream(struct ush__exchange *x)
+{
+    struct ush_conn *c = x->rq.conn;
+    if (!x->keep_alive || x->reply == USH__STREAMING)
+        c->closing = true;
+    if (x->reply == USH__STREAMING && !x->is_chunked && !x->is_head)
+        abort_connection(c);
+}
+
+/* Turns the handler's result into bytes, or into the end of the connection. */
+static void finish(struct ush__exchange *x, int result)
+{
+    struct ush_conn *c = x->rq.conn;
+    if (x->reply >= USH__STREAMING) {
+        finish_stream(x);
+    } else if (result == -ECANCELED && (c->hung_up || c->gone)) {
+        c->closing = true; /* nobody is there to be told */
+    } else {
+        if (result >= 0 && x->reply == USH__NO_REPLY)
+            ush_error("http.silent", "%s returned without a reply", x->row->name);
+        if (result < 0 || x->reply == USH__NO_REPLY) {
+            if (result != USH_EPROBLEM || !x->problem)
+                x->problem = ush__problem_of(result);
+            if (x->problem == &ush_problem_internal && result < 0)
+                ush_error("http.failed", "%s: %s [%s]", x->row->name, ush_error_text(result),
+                          x->rq.id);
+            ush__problem_reply(x);
+        }
+        ush__reply_write(x);
+        if (!x->keep_alive)
+            c->closing = true;
+    }
+    ush_buf_fini(&x->text);
+}
+
+/* ---- in a task
+ * --------------------------------------------------------------------------------------- */
+
+static int call_in_thread(void *arg)
+{
+    struct ush__exchange *x = arg;
+    return x->rq.route->handler(&x->rq);
+}
+
+static int call_handler(struct ush__exchange *x)
+{
+    int r = ush__body_decode(x);
+    if (r < 0)
+        return r;
+    if (x->rq.route->runs_on == USH_THREAD)
+        r = ush_offload(ush_blocking_pool(), call_in_thread, x);
+    else
+        r = x->rq.route->handler(&x->rq);
+    return r;
+}
+
+static void serve_one(struct ush_conn *c, struct ush_arena *arena)
+{
+    struct ush__exchange x;
+    struct ush_scope scope;
+    const struct ush__match match = c->in->match;
+    const struct ush_scope_options o = {
+        .name = match.row->name,
+        .deadline_ns = ush_now_ns() + match.row->deadline_ms * (int64_t)USH_MS,
+    };
+    ush_text body;
+    const struct ush_head *head = move_in(c, arena, &body);
+    begin(&x, c, head, arena);
+    x.rq.body = body;
+    set_match(&x, &match);
+    ush_event_init(&x.drained, "a slow client");
+    ush_scope_open(&scope, &o);
+    x.scope = &scope;
+    c->x = &x;
+    int result = call_handler(&x);
+    x.scope = NULL;
+    int cut = ush_cancelled();
+    ush_scope_close(&scope);
+    /* Whatever the handler made of it: a deadline that has passed is the reason. */
+    if (result < 0 && cut == -ETIMEDOUT)
+        result = -ETIMEDOUT;
+    finish(&x, result);
+    c->x = NULL;
+    if (c->in)
+        ush__input_next(c->in);
+}
+
+int ush__exchange_main(void *conn)
+{
+    struct ush_conn *c = conn;
+    struct ush_http *h = c->http;
+    struct ush_arena *arena = ush_task_arena();
+    const struct ush_arena_mark mark = ush_arena_mark(arena);
+    for (;;) {
+        serve_one(c, arena);
+        ush_arena_rewind(arena, mark);
+        USH__COUNT(h, handlers, -1);
+        if (ush__conn_pump(c) != USH__RUN)
+            break;
+        /* The request behind it, with the same stack. It may wait long, so what has been answered
+         * does not wait for it. */
+        USH__COUNT(h, handlers, 1);
+        ush__http_soon(h);
+        (void)ush_spend(1);
+    }
+    ush__http_left(h);
+    return 0;
+}
+
+/* ---- on the loop's stack
+ * ------------------------------------------------------------------------------- */
+
+/* 405 says what would be allowed, and so does OPTIONS. */
+static int name_allowed(struct ush__exchange *x, uint32_t allowed)
+{
+    char text[64];
+    ush__allow_format(allowed, text);
+    ush_reply_header(&x->rq, "Allow", ush_arena_copy(x->rq.arena, ush_text_of(text)));
+    if (x->rq.head->method != USH_OPTIONS)
+        return USH_EPROBLEM;
+    return ush_reply(&x->rq, 204, NULL, USH_NONE);
+}
+
+void ush__exchange_inline(struct ush_conn *c, struct ush__input *in, const struct ush__match *match,
+                          const struct ush_problem *problem)
+{
+    struct ush_http *h = c->http;
+    struct ush__exchange x;
+    begin(&x, c, &h->head, &h->arena);
+    x.rq.body = (ush_text){in->bytes + in->at + in->head_len, in->body_len};
+    int result = USH_EPROBLEM;
+    if (problem) {
+        x.problem = problem;
+        if (problem->status == 405)
+            result = name_allowed(&x, match->allowed);
+    } else {
+        set_match(&x, match);
+        if (x.rq.route->asset)
+            result = ush_reply_asset(&x.rq, x.rq.route->asset);
+        else if ((result = ush__body_decode(&x)) == 0)
+            result = x.rq.route->handler(&x.rq);
+    }
+    finish(&x, result);
+    ush_arena_reset(&h->arena);
+}

@@ -1,0 +1,144 @@
+/*
+ * output.c - bytes on their way to clients.
+ *
+ * A worker has one output buffer. It belongs to one connection at a time, is filled by as many
+ * replies as that connection has ready, and is flushed when the connection has nothing more to
+ * answer, when another connection needs it, or in the next turn of the loop at the latest. So the
+ * usual reply costs one send and no memory, sixteen pipelined ones cost one send together, and a
+ * reply never waits for the handler of the request behind it.
+ *
+ * What a socket does not take goes into a box of the connection: a copy of the bytes, or a
+ * reference for what lives for ever (assets). The box empties when the socket has room again, on
+ * the loop's stack: a client that reads slowly holds no task. It has to make progress within
+ * limits.write_gap_ms.
+ *
+ *     reply --> worker's buffer --flush--> socket
+ *                                   |         ^
+ *                                   +--> box -+   room again
+ *
+ * Invariants:
+ *  1. Order: while a connection has a box, everything for it goes behind the box.
+ *  2. `tail` of a box is its end: nothing follows until the box is empty, since no further request
+ *     is taken up (conn.c) and streams wait for it (stream.c).
+ *  3. A box runs the write time-out of its connection, whatever state that is in.
+ */
+#include <stdlib.h>
+
+#include "http/http.h"
+
+static void restart_time(struct ush_conn *c)
+{
+    ush_timeout_stop(&c->timeout);
+    ush_timeout_start(&c->http->write_time, &c->timeout);
+}
+
+static void box_add(struct ush_conn *c, ush_text bytes, bool is_static)
+{
+    struct ush__box *b = c->box;
+    size_t held = b ? b->len - b->at : 0, copied = is_static ? 0 : bytes.len;
+    assert(!b || b->tail.len == 0);
+    if (!b || b->cap - b->len < copied) {
+        struct ush__box *more = malloc(sizeof(*more) + held + copied);
+        if (!more) {
+            c->gone = true;
+            return;
+        }
+        *more = (struct ush__box){.len = (uint32_t)held, .cap = (uint32_t)(held + copied)};
+        if (b)
+            memcpy(more->bytes, b->bytes + b->at, held);
+        else
+            restart_time(c);
+        free(b);
+        c->box = b = more;
+    }
+    if (is_static)
+        b->tail = bytes;
+    else
+        memcpy(b->bytes + b->len, bytes.at, bytes.len);
+    b->len += (uint32_t)copied;
+}
+
+/* Sends from the front of *bytes until the socket is full. Whether any went. */
+static bool send_some(struct ush_conn *c, ush_text *bytes)
+{
+    size_t before = bytes->len;
+    while (bytes->len > 0 && !c->gone) {
+        ssize_t n = ush_send_now(c->fd, bytes->at, bytes->len);
+        if (n == -EAGAIN)
+            break;
+        if (n < 0) {
+            c->gone = true;
+            return false;
+        }
+        bytes->at += n;
+        bytes->len -= (size_t)n;
+    }
+    return bytes->len < before;
+}
+
+static void push(struct ush_conn *c, ush_text bytes, bool is_static)
+{
+    if (!c->box)
+        send_some(c, &bytes);
+    if (bytes.len > 0 && !c->gone)
+        box_add(c, bytes, is_static);
+}
+
+void ush__output_flush(struct ush_http *h)
+{
+    struct ush_conn *c = h->output_owner;
+    ush_text bytes = {h->output, h->output_len};
+    h->output_owner = NULL;
+    h->output_len = 0;
+    if (c && bytes.len > 0)
+        push(c, bytes, false);
+}
+
+char *ush__output_room(struct ush_conn *c, size_t n)
+{
+    struct ush_http *h = c->http;
+    assert(n <= USH__OUTPUT_BYTES);
+    if (h->output_owner != c || h->output_len + n > USH__OUTPUT_BYTES) {
+        ush__output_flush(h);
+        h->output_owner = c;
+    }
+    return h->output + h->output_len;
+}
+
+void ush__output_send(struct ush_conn *c, ush_text bytes, const struct ush__output_options *o)
+{
+    /* What fits goes along with what is gathered, so that a head never travels alone. */
+    struct ush_http *h = c->http;
+    size_t fits = h->output_owner == c ? USH__OUTPUT_BYTES - h->output_len : 0;
+    fits = fits < bytes.len ? fits : bytes.len;
+    memcpy(h->output + h->output_len, bytes.at, fits);
+    h->output_len += fits;
+    ush__output_flush(h);
+    push(c, (ush_text){bytes.at + fits, bytes.len - fits}, o->is_static);
+}
+
+void ush__output_writable(struct ush_conn *c)
+{
+    struct ush__box *b = c->box;
+    ush_text bytes = {b->bytes + b->at, b->len - b->at};
+    bool moved = send_some(c, &bytes);
+    b->at = b->len - (uint32_t)bytes.len;
+    if (bytes.len == 0)
+        moved |= send_some(c, &b->tail);
+    bool is_empty = bytes.len == 0 && b->tail.len == 0;
+    if (is_empty || c->gone)
+        ush__output_drop(c);
+    else if (moved)
+        restart_time(c);
+    if (c->x && !c->box)
+        ush_event_set(&c->x->drained);
+}
+
+void ush__output_drop(struct ush_conn *c)
+{
+    if (!c->box)
+        return;
+    ush_timeout_stop(&c->timeout);
+    free(c->box);
+    c->box = NULL;
+}

@@ -1,2 +1,0 @@
-create table t (id integer);
--- in the text
