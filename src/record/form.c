@@ -124,13 +124,24 @@ static bool is_blank(ush_text t)
     return ush_text_trim(t).len == 0;
 }
 
+static bool has_prefix(const struct pairs *p, size_t i, ush_text prefix)
+{
+    return i < p->count && ush_text_starts(p->at[i].name, prefix);
+}
+
+static void ignore_all(struct pairs *p, ush_text prefix)
+{
+    for (size_t i = lower_bound(p, prefix); has_prefix(p, i, prefix); i++)
+        p->at[i].used = true;
+}
+
 /* Rows of a list: one more than the highest number that has a value that is not blank. Marks blank
  * pairs behind them as used. `prefix` ends with a dot. */
 static size_t count_rows(struct pairs *p, ush_text prefix)
 {
     size_t rows = 0, first = lower_bound(p, prefix);
     for (int pass = 0; pass < 2; pass++)
-        for (size_t i = first; i < p->count && ush_text_starts(p->at[i].name, prefix); i++) {
+        for (size_t i = first; has_prefix(p, i, prefix); i++) {
             ush_text rest = {p->at[i].name.at + prefix.len, p->at[i].name.len - prefix.len};
             ush_text number = ush_text_cut(&rest, '.');
             int64_t row;
@@ -155,8 +166,10 @@ static bool decode_list(struct ush__decoder *d, const struct ush__place *place, 
     size_t n = count_rows(p, prefix);
     if (n == 0 && f->optional)
         return false;
-    if (!ush__check_rows(d, place, f, n))
-        n = 0; /* the rows stay unused, but one fault says it all */
+    if (!ush__check_rows(d, place, f, n)) {
+        ignore_all(p, prefix); /* one fault says it */
+        return false;
+    }
     char *rows = ush_arena_alloc_n(d->arena, f->of->bytes, n);
     if (!rows)
         return false;
@@ -177,12 +190,10 @@ static bool decode_one(struct ush__decoder *d, const struct ush__place *place, s
                        const struct ush_field *f, ush_text prefix, void **ret)
 {
     bool blank = true;
-    size_t first = lower_bound(p, prefix), end = first;
-    for (; end < p->count && ush_text_starts(p->at[end].name, prefix); end++)
-        blank &= is_blank(p->at[end].value);
+    for (size_t i = lower_bound(p, prefix); has_prefix(p, i, prefix); i++)
+        blank &= is_blank(p->at[i].value);
     if (blank && f->optional) {
-        for (size_t i = first; i < end; i++)
-            p->at[i].used = true;
+        ignore_all(p, prefix);
         return false;
     }
     *ret = ush_arena_alloc(d->arena, f->of->bytes);
