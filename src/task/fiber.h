@@ -6,7 +6,7 @@
  * if its header was there at build time). All are inline, because ThreadSanitizer must not see a
  * function entered on one fiber and left on another.
  *
- *   leaving S for T:   fiber_leave(&S.fake, T.low, T.bytes, T.fiber)   just before ush__switch
+ *   leaving S for T:   fiber_leave(&S.fake, T.low, T.bytes, T.fiber)   just before the switch
  *   back on S:         fiber_enter(S.fake)                             just after
  *
  * A stack that is left for good passes NULL as `fake`, so that its fake stack is freed.

@@ -90,6 +90,7 @@ static int loop_start(struct ush_loop *l, const struct ush_loop_options *o)
         .tasks_max = o->tasks_max ? o->tasks_max : TASKS_MAX,
         .beat = o->beat,
         .own_fiber = fiber_own(),
+        .control = ush__switch_control(),
     };
     ush_list_init(&l->ready);
     ush_list_init(&l->later);

@@ -18,7 +18,7 @@
  * budget, and 128 of them make it yield: a peer that always has bytes ready cannot own the loop.
  *
  * Invariants: those of task.h, and
- *  1. Only the loop's stack calls ush__switch into a task, only a running task switches out of it.
+ *  1. Only the loop's stack calls ush__switch_in, only a running task ush__switch_out.
  *  2. A task's memory is released on the loop's stack, after the last switch out of it.
  *
  * There is no priority and no preemption: a task that computes for long has to call ush_spend or
@@ -37,11 +37,6 @@ enum {
     SIM_TURN = 1024,          /* resumes of a turn whose clock stands still */
     ARENA_BYTES_MAX = 4 << 20 /* per task */
 };
-
-/* switch_<arch>.S */
-void ush__switch(void **save_sp, void *load_sp);
-void *ush__switch_prepare(void *high, void *task);
-_Noreturn void ush__task_main(struct ush_task *t);
 
 _Thread_local struct ush_loop *ush__loop;
 
@@ -69,7 +64,7 @@ void ush__panic(const char *fmt, ...)
 static inline void switch_to_loop(struct ush_loop *l, struct ush_task *t)
 {
     fiber_leave(&t->fake_stack, l->own_low, l->own_bytes, l->own_fiber);
-    ush__switch(&t->sp, l->sp);
+    ush__switch_out(&t->sp, l->sp);
     fiber_enter(t->fake_stack);
 }
 
@@ -77,7 +72,7 @@ static inline void switch_to_task(struct ush_loop *l, struct ush_task *t)
 {
     fiber_leave(&l->fake_stack, t->stack.low, (size_t)(t->stack.high - t->stack.low),
                 t->stack.fiber);
-    ush__switch(&l->sp, t->sp);
+    ush__switch_in(&l->sp, t->sp, l->control);
     fiber_enter(l->fake_stack);
 }
 
@@ -89,7 +84,7 @@ void ush__task_main(struct ush_task *t)
     t->result = t->fn(t->arg);
     t->state = USH__DONE;
     fiber_leave(NULL, l->own_low, l->own_bytes, l->own_fiber);
-    ush__switch(&t->sp, l->sp);
+    ush__switch_out(&t->sp, l->sp);
     __builtin_unreachable();
 }
 
@@ -197,7 +192,8 @@ static void finish(struct ush_loop *l, struct ush_task *t)
     ush__scope_child_ended(home, result);
 }
 
-static void resume(struct ush_loop *l, struct ush_task *t)
+/* Inline: a return from it would be predicted from the calls that the task has made. */
+static inline __attribute__((always_inline)) void resume(struct ush_loop *l, struct ush_task *t)
 {
     t->state = USH__RUNNING;
     t->wait = USH__WAIT_NOTHING;
@@ -279,7 +275,7 @@ int ush_spawn_with(struct ush_scope *s, const struct ush_spawn_options *o, ush_f
         .stack = t->stack,
     };
     ush_arena_init(&t->arena, t->stack.high, USH__ARENA_FIRST_BYTES, ARENA_BYTES_MAX);
-    t->sp = ush__switch_prepare(t->stack.high, t);
+    t->sp = ush__switch_prepare(t->stack.high, t, l->control);
     ush_list_push(&s->children, &t->sibling);
     ush_list_push(&l->later, &t->queue);
     if (++l->tasks > l->tasks_peak)

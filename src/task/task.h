@@ -39,6 +39,7 @@
 #include <stdatomic.h>
 
 #include "task/stack.h"
+#include "task/switch.h"
 #include "usher/sim.h"
 #include "usher/task.h"
 
@@ -244,7 +245,8 @@ void ush__timers_run(struct ush__timers *h, int64_t now_ns);
 
 struct ush_loop {
     struct ush_task *running;
-    void *sp; /* of the loop's own stack while a task runs */
+    void *sp;         /* of the loop's own stack while a task runs */
+    uint64_t control; /* floating point control words of the loop's stack and of new tasks */
     int64_t now_ns;
     const struct ush__backend *backend;
     struct ush__sim_state *sim;     /* NULL outside sim */
