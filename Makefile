@@ -62,7 +62,9 @@ deps-test:
 run: all ## build, make a sample fest in usher.db and serve it on http://127.0.0.1:8080
 	@tools/run
 
-$(BUILD)/%.c.o: %.c $(generated) | $(generated)
+# Only what may include a generated header waits for it; who does include it, the .d files know.
+$(app_obj) $(BUILD)/app/main.c.o $(foreach t,$(unit),$(if $(findstring /app_,$t),$t.c.o)): | $(generated)
+$(BUILD)/%.c.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/%.S.o: %.S

@@ -15,3 +15,19 @@ llhttp_users := unit/http/oracle_test fuzz/head_fuzz fuzz/chunks_fuzz
 $(patsubst %,$(BUILD)/tests/%.c.o,$(llhttp_users)): private BASE_FLAGS += \
 	-DLLHTTP_STRICT_MODE=1 -I$(LLHTTP)/include/llhttp
 $(patsubst %,$(BUILD)/tests/%,$(llhttp_users)): $(llhttp_obj)
+
+# What tools/embed makes of the files in tests/unit/tools/embed is linked into its test.
+embed_data := tests/unit/tools/embed
+embed_out := $(BUILD)/tests/embed
+embed_test := $(BUILD)/tests/unit/tools/embed_test
+
+$(embed_out)/%.c: $(BUILD)/tools/embed $(wildcard $(embed_data)/*/*.* $(embed_data)/*/*/*.*)
+	@mkdir -p $(@D)
+	@$(BUILD)/tools/embed $* $(embed_out)/$* $(sort $(wildcard $(embed_data)/$*/*.* $(embed_data)/$*/*/*.*))
+$(embed_out)/%.c.o: $(embed_out)/%.c
+	@$(CC) $(ALL_CFLAGS) -I$(BUILD)/tests -c -o $@ $<
+$(embed_out)/%.S.o: $(embed_out)/%.c
+	@$(CC) $(ALL_CFLAGS) -c -o $@ $(embed_out)/$*.S
+$(embed_test).c.o: private BASE_FLAGS += -I$(BUILD)/tests
+$(embed_test).c.o: | $(patsubst %,$(embed_out)/%.c,sql migrations assets)
+$(embed_test): $(patsubst %,$(embed_out)/%.o,sql.c migrations.c assets.c assets.S)

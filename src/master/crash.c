@@ -12,6 +12,8 @@
  * 2. The handler has a stack of its own: the fault may be that a task's stack is used up.
  * 3. A fault inside the handler ends the process at once: the handler is installed for one shot.
  *
+ * The backtrace has addresses for addr2line, and names only of functions that are exported.
+ *
  * The task's name comes from the beat, which lies in shared memory and is written before a task
  * is resumed. What other tasks wait for is not written here: walking the scopes of a damaged
  * process is how a crash handler hangs. The master has `usher dump` for a healthy one.
@@ -73,8 +75,10 @@ static void last_words(int signo, siginfo_t *info, void *context __attribute__((
     say("'\n");
     void *frames[FRAMES_MAX];
     backtrace_symbols_fd(frames, backtrace(frames, FRAMES_MAX), out);
-    /* Blocked while this handler runs, so it strikes on return, and now by default. It has to be
-     * sent again because a SIGABRT from outside would otherwise be used up. */
+    /* Blocked while this handler runs, so it strikes on return, and then by default. It has to be
+     * sent again because a SIGABRT from outside would otherwise be used up; and the disposition
+     * set because another handler (of stack overflows) may have called this one. */
+    signal(signo, SIG_DFL);
     raise(signo);
 }
 
