@@ -124,7 +124,7 @@
 
     function ush__switch_prepare
     sub x9, x0, #304
-    adr x10, .Ltrampoline
+    adr x10, ush__trampoline
     stp xzr, x10, [x9]
     stp x1, xzr, [x9, #16]
     stp xzr, xzr, [x9, #32]
@@ -141,8 +141,8 @@
     end_function ush__switch_prepare
 
     .p2align 4
-    .type .Ltrampoline, %function
-.Ltrampoline:
+    .type ush__trampoline, %function
+ush__trampoline:
     .cfi_startproc
     .cfi_undefined x30
     hint #36 /* bti j */

@@ -144,7 +144,7 @@
     movq %rdx, 32(%rax)
     movq %rsi, 40(%rax)
     movq %rdx, 48(%rax)
-    leaq .Ltrampoline(%rip), %rcx
+    leaq ush__trampoline(%rip), %rcx
     movq %rcx, 56(%rax)
     leaq .Lnowhere(%rip), %rcx
     movq %rcx, 192(%rax)
@@ -152,8 +152,8 @@
     end_function ush__switch_prepare
 
     .p2align 4
-    .type .Ltrampoline, @function
-.Ltrampoline:
+    .type ush__trampoline, @function
+ush__trampoline:
     .cfi_startproc
     .cfi_undefined rip
     endbr64
