@@ -404,6 +404,21 @@ struct ush_pool *ush_blocking_pool(void);
  * each waits for and since when, and who holds it. Never suspends. */
 void ush_dump(struct ush_buf *out);
 
+/*
+ * A thread that watches the loop of the calling task by its ush_beat (which ush_run was given) and
+ * warns in the log when one task holds it for too long: "task.slow" with the name, for how long,
+ * where (addresses for addr2line), and the system call if it sits in one. One per process.
+ */
+struct ush_watchdog_options {
+    int64_t limit_ns; /* how long a task may run without a suspension; 0 = 100 ms */
+    int64_t quiet_ns; /* between two warnings; others are counted in the next; 0 = 10 s */
+};
+/* 0; -EINVAL if the loop shows no beat; -EBUSY if one watches already; or a negated errno. Does
+ * nothing under sim, where running takes no time. */
+int ush_watchdog_start(const struct ush_watchdog_options *o);
+/* By the thread that started it; a no-op when none runs. */
+void ush_watchdog_stop(void);
+
 /* Asks a signal (for example SIGUSR1) to be delivered to `fn` on the loop's stack. The epoll
  * backend uses a signalfd; at most one handler per signal. 0 or a negated errno. */
 int ush_on_signal(int signo, void (*fn)(void *ctx, int signo), void *ctx);

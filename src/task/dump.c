@@ -255,8 +255,6 @@ static int dump(void *arg)
 
 void ush_dump(struct ush_buf *out)
 {
-    if (ush_is_task())
+    if (ush__loop)
         ush_on_loop_stack(dump, out);
-    else
-        dump(out);
 }

@@ -161,6 +161,8 @@ void ush__fds_pay(struct ush_loop *l)
 {
     struct ush__fds *f = l->fds;
     uint32_t count = f->owed_count; /* those that callbacks add are for the next turn */
+    if (!count)
+        return; /* the array may not exist yet */
     for (uint32_t i = 0; i < count; i++) {
         struct ush__fd *slot = ush__fd_slot(f->owed[i]);
         if (!(slot->flags & USH__FD_OWED))
