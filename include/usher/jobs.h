@@ -14,6 +14,11 @@
  *
  * The table is the library's: migrations/.../0001. A mail is a job row too: its Message-ID and
  * Date follow from the row's id and time, its marks and the server's reply are columns.
+ *
+ * A worker that ended is known by its identity (`owner`): the master names it and its claims are
+ * released at once. What nobody names is free when its lease of 60 s is over. A job that was
+ * running when its worker ended gets a crash counted, not an attempt. One with two crashes is run
+ * alone, so that those that only happened to run beside it do not share its third.
  */
 #ifndef USHER_JOBS_H
 #define USHER_JOBS_H
@@ -28,7 +33,7 @@ enum ush_job_state { /* stored: never renumber */
                      USH_JOB_HELD = 4,
 };
 
-/* What a transaction puts. Bound to the table's columns in order by ush_jobs_put. */
+/* What a transaction puts. */
 #define USH_JOB_NEW_FIELDS(F, R)                                                                   \
     F(R, TEXT, kind, .max = 40, .doc = "Which function runs it; stable")                           \
     F(R, TEXT, lane, .max = 20, .doc = "Which workers take it: mail, bulk")                        \
@@ -43,21 +48,35 @@ USH_RECORD(ush_job_new, USH_JOB_NEW_FIELDS)
  * number put. */
 int ush_jobs_put(struct ush_tx *tx, const struct ush_job_new *jobs, size_t n);
 
+enum {
+    USH_JOB_PAYLOAD_MAX = 1 << 20, /* bytes of a frozen payload */
+    USH_JOB_CRASHES_MAX = 3,       /* a job that ended its worker this often is dead */
+    USH_JOBS_AT_ONCE_MAX = 256,
+};
+
 /* A claimed job, as its function sees it. */
 struct ush_job {
-    int64_t id, claim, subject;
+    int64_t id, claim;
+    int64_t subject;        /* 0 when put without one */
     ush_text kind, payload; /* payload as put, or as frozen by ush_job_mark */
-    int attempt;            /* from 1 */
-    int crashes;            /* workers that died while running it */
-    int mark;               /* the mark that an earlier attempt reached, 0 = none */
+    int attempt; /* from 1; attempts that ended with their worker or were handed back not counted */
+    int crashes; /* workers that ended while running it */
+    int mark;    /* the mark that the attempt before reached, 0 = none; see ush_job_mark */
     int64_t created_at, due_at;
+    int64_t retry_after_ms; /* set by the function: a retry is not due before; 0 = by the kind */
     struct ush_arena *arena;
     struct ush_jobs *jobs;
 };
 
-/* Durable mark within an attempt: 1 = about to touch the world, 2 = past the point of no return.
+/*
+ * Durable mark within an attempt: 1 = about to touch the world, 2 = past the point of no return.
  * `payload` replaces the stored one when not USH_NONE (to freeze what is sent). Returns after the
- * commit; -ECANCELED when the claim is no longer ours: stop at once. May suspend. */
+ * commit; -ECANCELED when the claim is no longer ours, or too little is left of its lease: stop at
+ * once. Any other negative code: not marked, so do not go on either. May suspend.
+ *
+ * The next attempt finds 2 only if nobody knows whether this one took effect. After an end that is
+ * known to have failed it finds 1 if that was reached, so that it can send what was frozen.
+ */
 int ush_job_mark(struct ush_job *job, int mark, ush_text payload);
 /* Sets the text stored with the end of the attempt ("250 queued as 4F1A"). */
 void ush_job_note(struct ush_job *job, const char *fmt, ...) USH_PRINTF(2, 3);
@@ -65,8 +84,10 @@ void ush_job_note(struct ush_job *job, const char *fmt, ...) USH_PRINTF(2, 3);
 /*
  * Runs the job. 0 = done. -EAGAIN or any other negative code = retry by the kind's schedule (dead
  * after the last attempt). USH_EINVAL = dead now. USH_EUNKNOWN = ambiguous: retried once if the
- * kind says so, else held. May suspend; its scope carries the kind's deadline and is cancelled
- * when the worker must stop.
+ * kind says so, else held. After mark 2 a cancelled or timed-out attempt is ambiguous too.
+ *
+ * May suspend. Its scope carries the kind's deadline and is cancelled when the worker must stop at
+ * once (then the job is handed back and no attempt is spent) or when its lease runs out.
  */
 typedef int (*ush_job_fn)(struct ush_job *job, void *ctx);
 
@@ -75,41 +96,53 @@ struct ush_job_kind {
     const char *lane;
     ush_job_fn run;
     void *ctx;
-    uint32_t deadline_ms;    /* of one attempt; below the lease of 60 s */
+    uint32_t deadline_ms;    /* of one attempt; 0 = 45 s. Longer ones live on renewed leases */
     uint32_t attempts_max;   /* 0 = 20 */
     const uint32_t *retry_s; /* seconds before attempt 2, 3, …; the last repeats; ended by 0;
                                 NULL = 30 s, 1, 2, 5, 10, 30 min, 1 h; each times 0.75 to 1.25 */
     bool resend_unknown;     /* run an ambiguous job once more instead of holding it */
 };
 
-enum { USH_JOB_CRASHES_MAX = 3 }; /* a job that killed its worker this often is dead */
-
 struct ush_jobs_options {
     struct ush_db *db;
     const struct ush_job_kind *kinds;
     size_t kind_count;
-    const char *const *lanes; /* this worker's lanes in order of preference; NULL-terminated */
-    uint32_t at_once;         /* jobs running in this process; 0 = 8 */
-    int wake_fd;              /* eventfd that says "there may be jobs"; -1 = only ask each second */
-    int64_t owner;            /* identity of this process: from ush_job_owner */
+    /* This worker's lanes in order of preference; NULL-terminated. Those behind the first get at
+     * most half of at_once, so the first never waits behind them. */
+    const char *const *lanes;
+    uint32_t at_once; /* jobs running in this process; 0 = 8 */
+    int wake_fd;      /* eventfd that says "there may be jobs"; -1 = only ask each second */
+    int64_t owner;    /* identity of this process: from ush_job_owner */
 };
 struct ush_jobs; /* opaque */
 
-/* Claims and runs jobs until ush_jobs_stop; then finishes or hands back what runs without spending
- * an attempt. To be run in a task. May suspend. */
+/*
+ * Claims and runs jobs until ush_jobs_stop; then finishes what runs and returns. *ret_jobs is set
+ * before it first suspends and good until it returns. A cancellation of the caller's scope cuts
+ * running jobs short and hands them back without spending an attempt. 0, or a negative code when
+ * cancelled. To be run in a task. May suspend.
+ */
 int ush_jobs_run(const struct ush_jobs_options *o, struct ush_jobs **ret_jobs);
+/* Never suspends. */
 void ush_jobs_stop(struct ush_jobs *j);
-/* An identity that no other process had or will have: from boot id, pid and start time. */
+/* A new random identity, for a process without a master; a worker has ush_worker_owner. */
 int64_t ush_job_owner(void);
 /* Releases every claim of a process that is known to be dead, counting a crash on each. The number
  * released. May suspend. */
 int ush_jobs_release(struct ush_db *db, int64_t owner);
+/* Makes a dead or held job ready again with a clean count, or all of a lane. */
+struct ush_jobs_retry {
+    int64_t id;       /* 0: all of the lane */
+    const char *lane; /* NULL with an id */
+};
+/* The number made ready. May suspend. */
+int ush_jobs_retry(struct ush_db *db, const struct ush_jobs_retry *what);
 
 /* The operations behind all this, to be listed in ush_db_options.operations. */
 extern const struct ush_operation ush_op_jobs_claim, ush_op_job_mark, ush_op_job_end,
-    ush_op_jobs_renew, ush_op_jobs_release, ush_op_job_retry;
+    ush_op_jobs_renew, ush_op_jobs_release, ush_op_jobs_retry;
 #define USH_JOBS_OPERATIONS                                                                        \
     &ush_op_jobs_claim, &ush_op_job_mark, &ush_op_job_end, &ush_op_jobs_renew,                     \
-        &ush_op_jobs_release, &ush_op_job_retry
+        &ush_op_jobs_release, &ush_op_jobs_retry
 
 #endif

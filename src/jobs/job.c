@@ -1,0 +1,223 @@
+/*
+ * job.c - one job from claim to stored end.
+ *
+ *   claimed --may it run?--yes--> function --> decide --> store --> slot free
+ *              |                                 ^
+ *              +---- unknown kind, stopping, ----+
+ *                    ambiguous and not to be repeated
+ *
+ * What the end is (decide), first line that fits:
+ *
+ *   the claim was lost                         nothing is stored
+ *   kind not known here                        ready in a minute, nothing spent
+ *   an earlier attempt is ambiguous and the
+ *   kind does not repeat it (any more)         held
+ *   the worker stops, or too little lease      ready now, nothing spent
+ *   result >= 0                                done
+ *   USH_EINVAL                                 dead
+ *   USH_EUNKNOWN, or cut after mark 2          ambiguous: ready once if the kind says so, else held
+ *   any other error                            ready by schedule; dead after the last attempt
+ *
+ * The lease is counted from before the claim or the renewal was sent, on this machine's monotonic
+ * clock, so it ends here earlier than in the table. Nothing touches the world with less than 15
+ * seconds of it left (ush_job_mark), and 5 seconds before its end what still runs is cancelled.
+ *
+ * An end that cannot be stored is tried again until the lease is over: until then the row is ours
+ * and nobody else runs the job. After that the fence would refuse it anyway.
+ */
+#include <stdio.h>
+
+#include "jobs/jobs.h"
+
+static const uint32_t default_schedule_s[] = {30, 60, 120, 300, 600, 1800, 3600, 0};
+enum { ATTEMPTS = 20, DEADLINE_MS = 45000, STRANGER_MS = 60000 };
+
+int64_t ush__slot_lease_ns(const struct ush__slot *s)
+{
+    int64_t renewed = s->job.jobs->renewed_ns;
+    int64_t from = s->claimed_ns > renewed ? s->claimed_ns : renewed;
+    return from + USH__LEASE_MS * (int64_t)USH_MS;
+}
+
+static bool has_margin(const struct ush__slot *s)
+{
+    return ush__slot_lease_ns(s) - ush_now_ns() >= USH__MARGIN_MS * (int64_t)USH_MS;
+}
+
+/* ---- what a function may call --------------------------------------------------------------- */
+
+int ush_job_mark(struct ush_job *job, int mark, ush_text payload)
+{
+    struct ush__slot *s = USH_CONTAINER(job, struct ush__slot, job);
+    if (!has_margin(s))
+        s->is_late = true;
+    if (s->is_lost || s->is_late)
+        return -ECANCELED;
+    struct ush__job_mark in = {
+        .id = job->id, .claim = job->claim, .mark = mark, .payload = payload};
+    if (payload.at)
+        USH_SET(&in, ush__job_mark_payload);
+    int rows = ush__jobs_change(job->jobs->o.db, &ush_op_job_mark, &in);
+    USH_TRY(rows);
+    if (rows != 1) {
+        s->is_lost = true;
+        return -ECANCELED;
+    }
+    if (!has_margin(s)) { /* storing it took that long */
+        s->is_late = true;
+        return -ECANCELED;
+    }
+    s->mark = mark;
+    return 0;
+}
+
+void ush_job_note(struct ush_job *job, const char *fmt, ...)
+{
+    struct ush__slot *s = USH_CONTAINER(job, struct ush__slot, job);
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(s->note, sizeof s->note, fmt, ap);
+    va_end(ap);
+    for (char *c = s->note; *c; c++) /* a stranger's bytes: keep what any database takes */
+        if (*c < 0x20 || *c > 0x7e)
+            *c = '?';
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+static int64_t retry_delay_ms(const struct ush__slot *s)
+{
+    const uint32_t *schedule = s->kind->retry_s ? s->kind->retry_s : default_schedule_s;
+    size_t n = 0;
+    while ((int64_t)n < s->failures && schedule[n + 1])
+        n++;
+    uint32_t dice;
+    ush_random(&dice, sizeof dice);
+    int64_t ms = schedule[n] * INT64_C(1000);
+    ms = ms * 3 / 4 + (int64_t)(dice % (uint64_t)(ms / 2 + 1));
+    return ms > s->job.retry_after_ms ? ms : s->job.retry_after_ms;
+}
+
+static struct ush__job_end ready(int64_t delay_ms)
+{
+    return (struct ush__job_end){.state = USH_JOB_READY, .delay_ms = delay_ms};
+}
+
+static bool is_held_back(const struct ush__slot *s)
+{
+    return s->job.mark == 2 && s->unknowns > (s->kind->resend_unknown ? 1 : 0);
+}
+
+static struct ush__job_end failed(const struct ush__slot *s, bool is_unknown)
+{
+    int64_t attempts = s->kind->attempts_max ? s->kind->attempts_max : ATTEMPTS;
+    struct ush__job_end e = ready(retry_delay_ms(s));
+    e.failed = 1;
+    e.unknown = is_unknown;
+    if (is_unknown && s->unknowns + 1 > (s->kind->resend_unknown ? 1 : 0))
+        e.state = USH_JOB_HELD;
+    else if (s->failures + 1 >= attempts)
+        e.state = USH_JOB_DEAD;
+    return e;
+}
+
+static struct ush__job_end decide(const struct ush__slot *s, int result)
+{
+    if (result >= 0)
+        return (struct ush__job_end){.state = USH_JOB_DONE};
+    if (result == USH_EINVAL)
+        return (struct ush__job_end){.state = USH_JOB_DEAD, .failed = 1};
+    bool was_cut = result == -ECANCELED || result == -ETIMEDOUT;
+    if (result == USH_EUNKNOWN || (was_cut && s->mark == 2))
+        return failed(s, true);
+    if (was_cut && (s->is_late || ush_cancelled()))
+        return ready(0);
+    return failed(s, false);
+}
+
+static int call(struct ush__slot *s)
+{
+    uint32_t deadline_ms = s->kind->deadline_ms ? s->kind->deadline_ms : DEADLINE_MS;
+    struct ush_scope scope;
+    ush_scope_open(&scope, &(struct ush_scope_options){
+                               .name = s->kind->name,
+                               .deadline_ns = ush_now_ns() + deadline_ms * (int64_t)USH_MS,
+                           });
+    s->scope = &scope;
+    int result = s->kind->run(&s->job, s->kind->ctx);
+    s->scope = NULL;
+    ush_scope_close(&scope);
+    if (result < 0 && !s->note[0])
+        ush_job_note(&s->job, "%s", ush_error_text(result));
+    return result;
+}
+
+static struct ush__job_end run(struct ush__slot *s)
+{
+    if (!s->kind) {
+        ush_warn("job.stranger", "job %lld: no function for the kind '%.*s' here",
+                 (long long)s->job.id, USH_PR(s->job.kind));
+        return ready(STRANGER_MS);
+    }
+    if (is_held_back(s)) {
+        ush_job_note(&s->job, "nobody knows whether it took effect; not run again");
+        return (struct ush__job_end){.state = USH_JOB_HELD};
+    }
+    if (s->job.jobs->is_stopping || ush_cancelled() || !has_margin(s))
+        return ready(0);
+    return decide(s, call(s));
+}
+
+/* One try, which a stop of the worker does not cut short. */
+static int try_store(struct ush__slot *s, const struct ush__job_end *end)
+{
+    struct ush_scope shield;
+    ush_scope_open(&shield, &(struct ush_scope_options){
+                                .name = "job end",
+                                .shield = true,
+                                .deadline_ns = ush_now_ns() + USH__END_MS * (int64_t)USH_MS,
+                            });
+    int rows = ush__jobs_change(s->job.jobs->o.db, &ush_op_job_end, end);
+    ush_scope_close(&shield);
+    if (rows == 0)
+        ush_warn("job.fenced", "job %lld: claim %lld is no longer ours; its result is dropped",
+                 (long long)s->job.id, (long long)s->job.claim);
+    return rows;
+}
+
+static void store(struct ush__slot *s, struct ush__job_end *end)
+{
+    end->id = s->job.id;
+    end->claim = s->job.claim;
+    if (s->note[0]) {
+        end->note = ush_text_of(s->note);
+        USH_SET(end, ush__job_end_note);
+    }
+    for (;;) {
+        int r = try_store(s, end);
+        if (r >= 0)
+            return;
+        bool is_over = ush_now_ns() >= ush__slot_lease_ns(s);
+        if (is_over || ush_sleep(USH__ASK_MS * (int64_t)USH_MS) < 0) {
+            ush_error("job.end", "job %lld: its end cannot be stored: %s", (long long)s->job.id,
+                      ush_error_text(r));
+            return; /* its lease, or the end of this process, makes it ready again */
+        }
+    }
+}
+
+int ush__slot_run(void *slot)
+{
+    struct ush__slot *s = slot;
+    struct ush__job_end end = run(s);
+    if (s->is_lost)
+        ush_warn("job.fenced", "job %lld: claim %lld is no longer ours", (long long)s->job.id,
+                 (long long)s->job.claim);
+    else
+        store(s, &end);
+    if (end.state == USH_JOB_DEAD || end.state == USH_JOB_HELD)
+        ush_error(end.state == USH_JOB_DEAD ? "job.dead" : "job.held",
+                  "job %lld (%.*s): its row says why", (long long)s->job.id, USH_PR(s->job.kind));
+    ush__slot_give(s);
+    return 0;
+}

@@ -1,0 +1,134 @@
+/*
+ * jobs.h (internal) - what the files of the job queue share.
+ *
+ *     ops.c   the table: statements and operations, all that is stored
+ *     run.c   the worker: claims, the lease, the wait for work
+ *     job.c   one job from claim to end
+ *
+ * The records are the inputs and outputs of the operations.
+ */
+#ifndef USH_JOBS_JOBS_H
+#define USH_JOBS_JOBS_H
+
+#include "usher/jobs.h"
+
+enum {
+    USH__LEASE_MS = 60000,  /* from the claim, or from the renewal */
+    USH__RENEW_MS = 15000,  /* between two renewals */
+    USH__MARGIN_MS = 15000, /* what must be left of the lease to touch the world */
+    USH__CUT_MS = 5000,     /* what is left of it when attempts are cancelled */
+    USH__ASK_MS = 1000,     /* between two looks at the table without a wake-up */
+    USH__END_MS = 2000,     /* for storing an end while the process stops */
+    USH__NOTE_BYTES = 200,
+};
+
+#define USH__JOB_ID_FIELDS(F, R) F(R, I64, id)
+USH_RECORD(ush__job_id, USH__JOB_ID_FIELDS)
+
+#define USH__JOB_ROW_FIELDS(F, R)                                                                  \
+    F(R, I64, id)                                                                                  \
+    F(R, TEXT, kind)                                                                               \
+    F(R, TEXT, lane)                                                                               \
+    F(R, I64, subject, .optional = true)                                                           \
+    F(R, BYTES, payload, .max = USH_JOB_PAYLOAD_MAX)                                               \
+    F(R, I64, due_at)                                                                              \
+    F(R, I64, claim)                                                                               \
+    F(R, I64, mark)                                                                                \
+    F(R, I64, failures)                                                                            \
+    F(R, I64, crashes)                                                                             \
+    F(R, I64, unknowns)                                                                            \
+    F(R, I64, created_at)
+USH_RECORD(ush__job_row, USH__JOB_ROW_FIELDS)
+
+#define USH__JOBS_CLAIM_FIELDS(F, R)                                                               \
+    F(R, I64, owner)                                                                               \
+    F(R, TEXT, lanes, .doc = "By comma, in order of preference")                                   \
+    F(R, I64, limit, .doc = "Rows at most")                                                        \
+    F(R, I64, limit_rest, .doc = "Of these from all lanes but the first")                          \
+    F(R, LIST, held, .of = &ush__job_id_record, .max = USH_JOBS_AT_ONCE_MAX,                       \
+      .doc = "What the owner knows that it holds")
+USH_RECORD(ush__jobs_claim, USH__JOBS_CLAIM_FIELDS)
+
+#define USH__JOBS_CLAIMED_FIELDS(F, R)                                                             \
+    F(R, LIST, rows, .of = &ush__job_row_record, .max = USH_JOBS_AT_ONCE_MAX)                      \
+    F(R, BOOL, more, .doc = "A limit was reached")
+USH_RECORD(ush__jobs_claimed, USH__JOBS_CLAIMED_FIELDS)
+
+#define USH__JOB_MARK_FIELDS(F, R)                                                                 \
+    F(R, I64, id)                                                                                  \
+    F(R, I64, claim)                                                                               \
+    F(R, I64, mark)                                                                                \
+    F(R, BYTES, payload, .max = USH_JOB_PAYLOAD_MAX, .optional = true)
+USH_RECORD(ush__job_mark, USH__JOB_MARK_FIELDS)
+
+#define USH__JOB_END_FIELDS(F, R)                                                                  \
+    F(R, I64, id)                                                                                  \
+    F(R, I64, claim)                                                                               \
+    F(R, I64, state, .doc = "enum ush_job_state, not RUNNING")                                     \
+    F(R, I64, delay_ms, .doc = "READY: from now until it is due")                                  \
+    F(R, I64, failed, .doc = "1 = an attempt is spent")                                            \
+    F(R, I64, unknown, .doc = "1 = it may have taken effect")                                      \
+    F(R, TEXT, note, .max = USH__NOTE_BYTES, .optional = true)
+USH_RECORD(ush__job_end, USH__JOB_END_FIELDS)
+
+#define USH__JOBS_OWNER_FIELDS(F, R) F(R, I64, owner)
+USH_RECORD(ush__jobs_owner, USH__JOBS_OWNER_FIELDS)
+
+#define USH__JOBS_AGAIN_FIELDS(F, R)                                                               \
+    F(R, I64, id, .doc = "0: all of the lane")                                                     \
+    F(R, TEXT, lane, .max = 20, .optional = true)
+USH_RECORD(ush__jobs_again, USH__JOBS_AGAIN_FIELDS)
+
+#define USH__JOBS_CHANGED_FIELDS(F, R) F(R, I64, rows, .doc = "Rows changed")
+USH_RECORD(ush__jobs_changed, USH__JOBS_CHANGED_FIELDS)
+
+/* Runs an operation whose output is a number of rows. That, or a negative code. May suspend. */
+int ush__jobs_change(struct ush_db *db, const struct ush_operation *op, const void *in);
+
+/* ---- a worker's own state ------------------------------------------------------------------- */
+
+struct ush_jobs {
+    struct ush_jobs_options o;
+    char lanes[256];         /* by comma */
+    struct ush__slot *slots; /* owned: o.at_once of them */
+    struct ush_link free;    /* slots */
+    struct ush_link held;    /* slots: claimed, their end is not stored yet */
+    struct ush_link alone;   /* slots to be run one at a time; claimed too */
+    uint32_t free_count;     /* slots in `free` */
+    uint32_t running, rest;  /* tasks; of these not of the first lane */
+    bool is_stopping;
+    bool is_hinted;       /* a wake-up came */
+    bool has_more;        /* the last claim reached a limit */
+    bool has_change;      /* a job has ended since */
+    bool is_away;         /* the last claim failed */
+    int64_t ask_ns;       /* when to look without a wake-up */
+    int64_t renewed_ns;   /* when the renewal that succeeded last was sent */
+    struct ush_alarm cut; /* at the end of the shortest lease */
+    struct ush_event wake;
+    struct ush_scope scope; /* of all jobs */
+};
+
+/* One claimed job. */
+struct ush__slot {
+    struct ush_job job; /* what its function sees */
+    struct ush_link link;
+    const struct ush_job_kind *kind; /* NULL: not known here */
+    int64_t claimed_ns;              /* when the claim was sent */
+    int64_t failures, unknowns;      /* before this attempt */
+    int mark;                        /* reached by this attempt */
+    bool is_rest;                    /* not of the first lane */
+    bool is_lost;                    /* the claim is no longer ours */
+    bool is_late;                    /* too little was left of the lease to go on */
+    struct ush_scope *scope;         /* around the function; NULL before and after */
+    struct ush_arena arena;          /* of the row and of the function */
+    char note[USH__NOTE_BYTES];
+};
+
+/* The moment at which the lease of a slot is over, on the clock of ush_now_ns. */
+int64_t ush__slot_lease_ns(const struct ush__slot *s);
+/* Runs a slot to its stored end: the function of its task. */
+int ush__slot_run(void *slot);
+/* Gives a slot back whose job has ended. */
+void ush__slot_give(struct ush__slot *s);
+
+#endif
