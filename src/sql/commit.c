@@ -57,7 +57,7 @@ static void note_trouble(struct ush__committer *c, int result)
         return;
     }
     int64_t now_ns = ush_now_ns();
-    if (c->in_trouble && now_ns - c->trouble_ns < TROUBLE_EVERY_NS)
+    if (c->trouble_ns && now_ns - c->trouble_ns < TROUBLE_EVERY_NS)
         return;
     c->in_trouble = true;
     c->trouble_ns = now_ns;

@@ -35,6 +35,7 @@ enum { USH__TROUBLE_MAX = 128 };
 struct ush__session {
     const struct ush__driver *driver;
     int64_t deadline_ns; /* a statement that runs beyond ends with -ETIMEDOUT; 0 = none */
+    bool is_view;        /* the transaction only reads */
     bool is_broken;      /* invariant 3; trouble says why */
     char constraint[USH__TROUBLE_MAX]; /* of the last USH_ECONFLICT */
     char trouble[USH__TROUBLE_MAX];    /* of the last USH_ESTORAGE */

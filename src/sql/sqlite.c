@@ -24,6 +24,7 @@
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sql/sqlite.h"
@@ -46,9 +47,23 @@ static bool is_passing(int system_error)
            system_error == EROFS;
 }
 
+/* What the system said last about the log or the database; sqlite3_system_errno is not kept by the
+ * way on which errors leave a statement. */
+static int last_errno(sqlite3 *db)
+{
+    int error = 0;
+    sqlite3_file *log = NULL;
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (log && log->pMethods)
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &error);
+    if (error == 0)
+        sqlite3_file_control(db, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
+    return error;
+}
+
 static int storage_error(struct ush__sqlite_session *s, int rc)
 {
-    int system_error = sqlite3_system_errno(s->db), kind = rc & 0xff;
+    int kind = rc & 0xff, system_error = last_errno(s->db);
     bool is_io = kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN;
     snprintf(s->base.trouble, sizeof s->base.trouble, "%s (SQLite %d%s%s)", sqlite3_errmsg(s->db),
              rc, is_io && system_error ? ", " : "",
@@ -126,6 +141,23 @@ static int create_file(const char *path)
     return r;
 }
 
+/*
+ * SQLite gives the log and its index the mode that the database has at that moment. Made by a
+ * reader while the database was read-only, they would stay so when it no longer is.
+ */
+static void match_modes(const char *path)
+{
+    static const char *const suffixes[] = {"-wal", "-shm"};
+    struct stat database, beside;
+    char name[USH__PATH_MAX + 8];
+    for (size_t i = 0; i < USH_COUNT(suffixes) && stat(path, &database) == 0; i++) {
+        snprintf(name, sizeof name, "%s%s", path, suffixes[i]);
+        mode_t mode = database.st_mode & 0777;
+        if (stat(name, &beside) == 0 && (beside.st_mode & 0777) != mode && chmod(name, mode) < 0)
+            ush_warn("database.mode", "%s has another mode than its database", name);
+    }
+}
+
 static int take_first_column(void *arg, int n, char **values, char **names __attribute__((unused)))
 {
     char *mode = arg;
@@ -154,6 +186,11 @@ static int recover(struct ush__sqlite_session *s)
 
 static int configure_writer(struct ush__sqlite_session *s, const struct ush__session_options *o)
 {
+    /* Before anything is read: that would make the log's index, read-only too. */
+    if (ush__sqlite_path(o->url) && sqlite3_db_readonly(s->db, "main") == 1) {
+        snprintf(s->base.trouble, sizeof s->base.trouble, "the file is read-only");
+        return USH_ESTORAGE;
+    }
     /* Savepoints keep what they may have to undo in memory, not in a temporary file. */
     USH_TRY(run_script(s, "PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY;"
                           "PRAGMA cache_size=-65536; PRAGMA journal_size_limit=67108864"));
@@ -161,10 +198,6 @@ static int configure_writer(struct ush__sqlite_session *s, const struct ush__ses
         run_script(s, o->sync_normal ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL"));
     if (!ush__sqlite_path(o->url))
         return 0;
-    if (sqlite3_db_readonly(s->db, "main") == 1) {
-        snprintf(s->base.trouble, sizeof s->base.trouble, "the file is read-only");
-        return USH_ESTORAGE;
-    }
     char mode[16] = "";
     int rc = sqlite3_exec(s->db, "PRAGMA journal_mode=WAL", take_first_column, mode, NULL);
     if (rc != SQLITE_OK)
@@ -211,6 +244,8 @@ static int sqlite_open(const struct ush__session_options *o, struct ush__session
             USH_TRY(create_file(path));
         else if (access(path, F_OK) < 0)
             return errno == ENOENT ? USH_ENOTFOUND : -errno;
+        if (o->access != USH__READ)
+            match_modes(path);
     }
     struct ush__sqlite_session *s = calloc(1, sizeof *s);
     if (!s)
@@ -245,6 +280,7 @@ static const struct ush_statement begin_read = {"begin", "BEGIN"},
 static int sqlite_begin(struct ush__session *base, enum ush__access access)
 {
     base->constraint[0] = 0;
+    base->is_view = access == USH__READ;
     return ush__sqlite_run(ush__sqlite_of(base), access == USH__READ ? &begin_read : &begin_write);
 }
 

@@ -145,6 +145,8 @@ static int take(struct ush__sqlite_session *s, const struct ush_statement *st, s
     }
     if (p->values != n)
         bug(st, "was given another number of values than it has", "parameters");
+    if (s->base.is_view && !p->reads)
+        bug(st, "changes data inside", "a view");
     p->in_use = true;
     *ret = p;
     return 0;

@@ -1,0 +1,520 @@
+/*
+ * writer_test.c - the writer as a real process, with real deaths.
+ */
+#include <sys/resource.h>
+
+#include "faulty_vfs.h"
+#include "server.h"
+#include "sql/frame.h"
+
+/* ---- clients under load --------------------------------------------------------------------- */
+
+enum { CLIENTS = 3, TASKS = 24 };
+
+/* Shared by all processes of a test. */
+struct stage {
+    _Atomic bool is_over;
+    _Atomic int errors; /* results other than 0 */
+    _Atomic int again;  /* answers that say "found my earlier effect" */
+    int acks[2];        /* a byte for each acknowledged change */
+};
+
+struct client {
+    struct stage *stage;
+    const char *url;
+    int64_t next_key;
+    struct ush_db *db;
+};
+
+static int put_until_over(void *arg)
+{
+    struct client *c = arg;
+    while (!c->stage->is_over) {
+        struct note_done done;
+        int64_t key = c->next_key++;
+        int r = put_note(c->db, key % 2 ? &note_put : &note_put_many, key, NOTE_FINE, &done);
+        if (r < 0) {
+            fprintf(stderr, "a change ended with %s\n", ush_error_text(r));
+            c->stage->errors++;
+        } else {
+            c->stage->again += done.again;
+            ck_assert_int_eq(write(c->stage->acks[1], "a", 1), 1);
+        }
+    }
+    return 0;
+}
+
+static int run_client(void *arg)
+{
+    struct client *c = arg;
+    int error = 0;
+    c->db = open_as(c->url, USH_DB_WORKER, &error);
+    ck_assert(c->db);
+    struct ush_scope scope;
+    ush_scope_open(&scope, NULL);
+    for (int i = 0; i < TASKS; i++)
+        ck_assert_int_eq(ush_spawn(&scope, put_until_over, c), 0);
+    int r = ush_scope_close(&scope);
+    ush_db_close(c->db);
+    return r;
+}
+
+static int client_process(void *arg)
+{
+    return in_loop(run_client, arg);
+}
+
+static struct stage *stage_new(void)
+{
+    struct stage *s =
+        mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(s, MAP_FAILED);
+    ck_assert_int_eq(pipe(s->acks), 0);
+    return s;
+}
+
+/* Counts n acknowledgements, fewer only when all clients have ended. */
+static int count_acks(struct stage *s, int n)
+{
+    int counted = 0;
+    char bytes[512];
+    while (counted < n) {
+        struct pollfd p = {.fd = s->acks[0], .events = POLLIN};
+        ck_assert_msg(poll(&p, 1, 20000) == 1, "nothing was acknowledged for 20 s");
+        size_t want = n - counted < (int)sizeof bytes ? (size_t)(n - counted) : sizeof bytes;
+        ssize_t got = read(s->acks[0], bytes, want);
+        if (got <= 0)
+            break;
+        counted += (int)got;
+    }
+    return counted;
+}
+
+/*
+ * Three processes of 24 tasks each change data without a pause. After a random number of
+ * acknowledgements the writer gets the signal, and a new one is started. At the end everything that
+ * was acknowledged exists, and nothing else: the clients finish what they have begun.
+ */
+static void under_fire(int signo, int deaths, unsigned seed)
+{
+    const char *url = scratch_url();
+    struct server server;
+    server_init(&server, url);
+    ck_assert_int_eq(in_loop(migrate_notes, (void *)url), 0);
+    struct stage *stage = stage_new();
+    pid_t writer = server_start(&server);
+    pid_t clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++) {
+        struct client c = {stage, url, (int64_t)i << 32, NULL};
+        clients[i] = fork_running(client_process, &c);
+    }
+    close(stage->acks[1]);
+    int acks = 0;
+    for (int i = 0; i < deaths; i++) {
+        acks += count_acks(stage, 1 + (int)(rand_r(&seed) % 400));
+        for (volatile unsigned spin = rand_r(&seed) % 1000000; spin > 0; spin--)
+            ; /* so that it is hit in the middle of a commit too */
+        server_stop(writer, signo);
+        writer = server_start(&server);
+    }
+    acks += count_acks(stage, 100);
+    stage->is_over = true;
+    acks += count_acks(stage, INT32_MAX);
+    for (int i = 0; i < CLIENTS; i++) {
+        int status;
+        ck_assert_int_eq(waitpid(clients[i], &status, 0), clients[i]);
+        ck_assert_int_eq(status, 0);
+    }
+    ck_assert_int_eq(server_stop(writer, SIGTERM), 0);
+    fprintf(stderr, "%d deaths, %d acknowledged, %d of them found already stored\n", deaths, acks,
+            (int)stage->again);
+    ck_assert_int_eq(stage->errors, 0);
+    ck_assert_int_eq(in_loop(count_notes, &url), acks);
+}
+
+START_TEST(a_killed_writer_loses_and_doubles_nothing)
+{
+    under_fire(SIGKILL, getenv("USHER_TEST_SLOW") ? 8 : 40, 1);
+}
+END_TEST
+
+START_TEST(a_stopped_writer_finishes_and_the_next_goes_on)
+{
+    under_fire(SIGTERM, getenv("USHER_TEST_SLOW") ? 4 : 20, 2);
+}
+END_TEST
+
+/* ---- one writer at a time ------------------------------------------------------------------- */
+
+START_TEST(a_second_writer_waits_for_the_first)
+{
+    const char *url = scratch_url();
+    struct server server;
+    server_init(&server, url);
+    ck_assert_int_eq(in_loop(migrate_notes, (void *)url), 0);
+    pid_t first = server_start(&server);
+    pid_t second = fork_running(writer_process, &server);
+    ck_assert(!has_byte(server.ready[0], 200)); /* nothing to wait for: it must stay silent */
+    server_stop(first, SIGKILL);
+    ck_assert(has_byte(server.ready[0], 20000));
+    ck_assert_int_eq(server_stop(second, SIGTERM), 0);
+}
+END_TEST
+
+static int try_roles(void *arg)
+{
+    struct server *s = arg;
+    struct ush_migrate_options m = {notes_migrations, 1};
+    struct note_done done;
+    int error = 0;
+    /* Nobody runs: a tool takes the lock and may do everything. */
+    close(s->listener);
+    struct ush_db *tool = open_as(s->url, USH_DB_TOOL, &error);
+    ck_assert(tool);
+    ck_assert_int_eq(ush_migrate(tool, &m), 1);
+    ck_assert_int_eq(put_note(tool, &note_put, 1, NOTE_FINE, &done), 0);
+    ck_assert_uint_eq(ush_db_stats(tool).batches, 1);
+    ck_assert(!open_as(s->url, USH_DB_LOCAL, &error));
+    ck_assert_int_eq(error, -EBUSY);
+    ush_db_close(tool);
+    return 0;
+}
+
+static int try_roles_beside_writer(void *arg)
+{
+    struct server *s = arg;
+    struct ush_migrate_options m = {notes_migrations, 1};
+    struct note_done done;
+    int error = 0;
+    ck_assert(!open_as(s->url, USH_DB_LOCAL, &error));
+    ck_assert_int_eq(error, -EBUSY);
+    struct ush_db *tool = open_as(s->url, USH_DB_TOOL, &error);
+    ck_assert(tool);
+    ck_assert_int_eq(put_note(tool, &note_put, 1, NOTE_FINE, &done), 0);
+    ck_assert(done.again);
+    ck_assert_int_eq(put_note(tool, &note_put, 2, NOTE_FINE, &done), 0);
+    ck_assert_int_eq(notes_stored(tool), 2);
+    ck_assert_int_eq(ush_migrate(tool, &m), -EBUSY);
+    m.check_only = true;
+    ck_assert_int_eq(ush_migrate(tool, &m), 0);
+    ush_db_close(tool);
+    return 0;
+}
+
+START_TEST(a_tool_goes_through_the_writer_or_takes_the_lock)
+{
+    const char *url = scratch_url();
+    struct server server;
+    server_init(&server, url);
+    ck_assert_int_eq(in_loop(try_roles, &server), 0);
+    char path[108];
+    ush_writer_socket(url, path);
+    unlink(path);
+    server_init(&server, url);
+    pid_t writer = server_start(&server);
+    ck_assert_int_eq(in_loop(try_roles_beside_writer, &server), 0);
+    ck_assert_int_eq(server_stop(writer, SIGTERM), 0);
+}
+END_TEST
+
+/* ---- waiting for a writer ------------------------------------------------------------------- */
+
+static int ask_nobody(void *arg)
+{
+    const char *url = arg;
+    struct note_done done;
+    int error = 0;
+    struct ush_db_options o = {
+        .url = url, .role = USH_DB_WORKER, .operations = note_operations, .writer_wait_ms = 30};
+    struct ush_db *db = ush_db_open(&o, &error);
+    int64_t before_ns = ush_now_ns();
+    ck_assert_int_eq(put_note(db, &note_put, 1, NOTE_FINE, &done), USH_EUNAVAILABLE);
+    ck_assert_int_ge(ush_now_ns() - before_ns, 30 * USH_MS);
+    struct ush_scope scope;
+    ush_scope_open(&scope, &(struct ush_scope_options){.deadline_ns = ush_now_ns() + 5 * USH_MS});
+    ck_assert_int_eq(put_note(db, &note_put, 1, NOTE_FINE, &done), -ETIMEDOUT);
+    ush_scope_close(&scope);
+    ck_assert_uint_eq(ush_db_stats(db).waiting, 0);
+    ush_db_close(db);
+    return 0;
+}
+
+START_TEST(without_a_writer_a_change_gives_up_in_time)
+{
+    const char *url = scratch_url();
+    ck_assert_int_eq(in_loop(migrate_notes, (void *)url), 0);
+    if (_i == 1) { /* the master listens, the writer is dead */
+        struct server server;
+        server_init(&server, url);
+    }
+    ck_assert_int_eq(in_loop(ask_nobody, (void *)url), 0);
+}
+END_TEST
+
+struct queued {
+    struct ush_db *db;
+    int64_t key;
+    int result;
+};
+
+static int put_queued(void *arg)
+{
+    struct queued *q = arg;
+    struct note_done done;
+    q->result = put_note(q->db, &note_put, q->key, NOTE_FINE, &done);
+    return 0;
+}
+
+static int fill_queue(void *arg)
+{
+    int error = 0;
+    struct ush_db_options o = {.url = arg,
+                               .role = USH_DB_WORKER,
+                               .operations = note_operations,
+                               .queue_max = 4,
+                               .writer_wait_ms = 50};
+    struct ush_db *db = ush_db_open(&o, &error);
+    struct queued puts[6];
+    int refused = 0, given_up = 0;
+    for (int i = 0; i < 6; i++)
+        puts[i] = (struct queued){db, i, 0};
+    ush_gather(6, 0, put_queued, puts, sizeof *puts);
+    for (int i = 0; i < 6; i++) {
+        refused += puts[i].result == USH_EFULL;
+        given_up += puts[i].result == USH_EUNAVAILABLE;
+    }
+    ck_assert_int_eq(refused, 2);
+    ck_assert_int_eq(given_up, 4);
+    ush_db_close(db);
+    return 0;
+}
+
+START_TEST(a_full_queue_refuses)
+{
+    const char *url = scratch_url();
+    ck_assert_int_eq(in_loop(migrate_notes, (void *)url), 0);
+    ck_assert_int_eq(in_loop(fill_queue, (void *)url), 0);
+}
+END_TEST
+
+/* ---- peers of other kinds ------------------------------------------------------------------- */
+
+static int dial(const char *url)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    ush_writer_socket(url, at.sun_path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+    return fd;
+}
+
+static void send_frame(int fd, uint32_t bytes, int32_t code, uint64_t id, const char *body,
+                       size_t n)
+{
+    char whole[64];
+    struct ush__frame f = {bytes, code, id};
+    memcpy(whole, &f, sizeof f);
+    memcpy(whole + sizeof f, body, n);
+    ck_assert_int_eq(write(fd, whole, sizeof f + n), sizeof f + n);
+}
+
+static int put_and_count(void *arg)
+{
+    int error = 0;
+    struct note_done done;
+    struct ush_db *db = open_as(arg, USH_DB_WORKER, &error);
+    ck_assert_int_eq(put_note(db, &note_put, 1, NOTE_FINE, &done), 0);
+    int n = (int)notes_stored(db);
+    ush_db_close(db);
+    return n;
+}
+
+START_TEST(garbage_closes_only_its_connection)
+{
+    const char *url = scratch_url();
+    struct server server;
+    server_init(&server, url);
+    ck_assert_int_eq(in_loop(migrate_notes, (void *)url), 0);
+    pid_t writer = server_start(&server);
+    struct ush_buf hello;
+    ush_buf_init(&hello, 1 << 20);
+    ush__hello_add(&hello, note_operations);
+    for (int kind = 0; kind < 7; kind++) {
+        int fd = dial(url);
+        bool says_hello = kind >= 3;
+        if (says_hello)
+            ck_assert_int_eq(write(fd, hello.at, hello.len), hello.len);
+        switch (kind) {
+        case 0:
+            ck_assert_int_eq(write(fd, "GET / HTTP/1.1\r\n\r\n", 18), 18);
+            break;
+        case 1: /* a request before HELLO */
+            send_frame(fd, 0, 0, 1, "", 0);
+            break;
+        case 2: /* a HELLO that breaks off in a name */
+            send_frame(fd, 10, USH__HELLO, 0, "12345678ab", 10);
+            break;
+        case 3: /* an operation beyond the list */
+            send_frame(fd, 0, 2, 1, "", 0);
+            break;
+        case 4:
+            send_frame(fd, 0, -1, 1, "", 0);
+            break;
+        case 5: /* a record that breaks off */
+            send_frame(fd, 3, 0, 1, "abc", 3);
+            break;
+        case 6: /* longer than any frame */
+            send_frame(fd, UINT32_MAX, 0, 1, "abc", 3);
+            break;
+        }
+        char bytes[256];
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        ssize_t n;
+        do
+            ck_assert_msg(poll(&p, 1, 20000) == 1, "kind %d: not cut off", kind);
+        while ((n = read(fd, bytes, sizeof bytes)) > 0);
+        close(fd);
+    }
+    ush_buf_fini(&hello);
+    ck_assert_int_eq(in_loop(put_and_count, (void *)url), 1);
+    ck_assert_int_eq(server_stop(writer, SIGTERM), 0);
+}
+END_TEST
+
+/* An upgrade: the writer is of another build, in which one operation has other fields. */
+static const struct ush_operation other_put = {"note put", &note_new_record, &count_row_record,
+                                               .run = note_put_run};
+static const struct ush_operation *const other_operations[] = {&note_put_many, &other_put, NULL};
+
+static int speak_to_other_build(void *arg)
+{
+    int error = 0;
+    struct note_done done;
+    struct ush_db *db = open_as(arg, USH_DB_WORKER, &error);
+    ck_assert_int_eq(put_note(db, &note_put, 1, NOTE_FINE, &done), USH_EUNAVAILABLE);
+    ck_assert_int_eq(put_note(db, &note_put_many, 2, NOTE_FINE, &done), 0);
+    ck_assert_int_eq(notes_stored(db), 1);
+    ush_db_close(db);
+    return 0;
+}
+
+START_TEST(a_writer_of_another_build_runs_what_both_know)
+{
+    const char *url = scratch_url();
+    struct server server;
+    server_init(&server, url);
+    server.options.operations = other_operations;
+    ck_assert_int_eq(in_loop(migrate_notes, (void *)url), 0);
+    pid_t writer = server_start(&server);
+    ck_assert_int_eq(in_loop(speak_to_other_build, (void *)url), 0);
+    ck_assert_int_eq(server_stop(writer, SIGTERM), 0);
+}
+END_TEST
+
+static int put_long_ones(void *arg)
+{
+    int error = 0;
+    struct ush_db *db = open_as(arg, USH_DB_WORKER, &error);
+    static const size_t lengths[] = {0, 1, 70000, 3 << 20, 9 << 20};
+    for (size_t i = 0; i < USH_COUNT(lengths); i++) {
+        char *text = malloc(lengths[i] + 1);
+        memset(text, 'x', lengths[i]);
+        struct note_new note = {7, (int64_t)i, {text, lengths[i]}, NOTE_FINE};
+        struct note_done done = {0};
+        struct ush_arena arena;
+        ush_arena_init(&arena, NULL, 0, 32 << 20);
+        int r = ush_change(db, &note_put, &note, &done, &arena);
+        ck_assert_int_eq(r, lengths[i] > 8 << 20 ? USH_ELIMIT : 0);
+        if (r == 0)
+            ck_assert(ush_text_equal(done.echo, note.body));
+        ush_arena_fini(&arena);
+        free(text);
+    }
+    ush_db_close(db);
+    return 0;
+}
+
+START_TEST(long_records_travel_and_too_long_ones_are_refused)
+{
+    const char *url = scratch_url();
+    struct server server;
+    server_init(&server, url);
+    ck_assert_int_eq(in_loop(migrate_notes, (void *)url), 0);
+    pid_t writer = server_start(&server);
+    ck_assert_int_eq(in_loop(put_long_ones, (void *)url), 0);
+    ck_assert_int_eq(server_stop(writer, SIGTERM), 0);
+}
+END_TEST
+
+/* ---- a disk that fails ---------------------------------------------------------------------- */
+
+static int faulty_writer_process(void *arg)
+{
+    faulty_vfs_install();
+    return in_loop(run_writer, arg);
+}
+
+static int put_key_one(void *arg)
+{
+    int error = 0;
+    struct note_done done;
+    struct ush_db *db = open_as(arg, USH_DB_WORKER, &error);
+    int r = put_note(db, &note_put, 1, NOTE_FINE, &done);
+    ush_db_close(db);
+    return r < 0 ? r : 10 + done.again;
+}
+
+static int put_process(void *arg)
+{
+    return in_loop(put_key_one, arg);
+}
+
+START_TEST(a_failed_fsync_ends_the_writer_and_is_not_answered)
+{
+    const char *url = scratch_url();
+    struct server server;
+    server_init(&server, url);
+    ck_assert_int_eq(in_loop(migrate_notes, (void *)url), 0);
+    faulty_vfs_prepare();
+    pid_t writer = fork_running(faulty_writer_process, &server);
+    ck_assert(has_byte(server.ready[0], 20000));
+    faulty->fails_sync = true;
+    pid_t client = fork_running(put_process, (void *)url);
+    int status;
+    ck_assert_int_eq(waitpid(writer, &status, 0), writer);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), USH_WRITER_STORAGE);
+    ck_assert_int_eq(waitpid(client, &status, WNOHANG), 0); /* still waits for the truth */
+    faulty->fails_sync = false;
+    writer = server_start(&server);
+    ck_assert_int_eq(waitpid(client, &status, 0), client);
+    ck_assert_int_ge(WEXITSTATUS(status), 10); /* acknowledged, found or made anew */
+    ck_assert_int_eq(server_stop(writer, SIGTERM), 0);
+    ck_assert_int_eq(in_loop(count_notes, &url), 1);
+}
+END_TEST
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    Suite *s = suite_create("sql writer");
+    TCase *tc = tcase_create("processes");
+    tcase_add_test(tc, a_killed_writer_loses_and_doubles_nothing);
+    tcase_add_test(tc, a_stopped_writer_finishes_and_the_next_goes_on);
+    tcase_add_test(tc, a_second_writer_waits_for_the_first);
+    tcase_add_test(tc, a_tool_goes_through_the_writer_or_takes_the_lock);
+    tcase_add_loop_test(tc, without_a_writer_a_change_gives_up_in_time, 0, 2);
+    tcase_add_test(tc, a_full_queue_refuses);
+    tcase_add_test(tc, garbage_closes_only_its_connection);
+    tcase_add_test(tc, a_writer_of_another_build_runs_what_both_know);
+    tcase_add_test(tc, long_records_travel_and_too_long_ones_are_refused);
+    suite_add_tcase(s, tc);
+    tc = tcase_create("disk");
+    tcase_add_test(tc, a_failed_fsync_ends_the_writer_and_is_not_answered);
+    suite_add_tcase(s, tc);
+    SRunner *sr = srunner_create(s);
+    srunner_run_all(sr, CK_ENV);
+    int failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
