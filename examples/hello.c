@@ -19,11 +19,12 @@ static const struct ush_route routes[] = {
 
 static int serve(void *listener)
 {
-    int error = 0;
-    struct ush_http_options o = {.title = "Hello", .version = "1", .listeners = listener,
-                                 .listener_count = 1, .routes = routes,
-                                 .route_count = USH_COUNT(routes)};
-    return ush_http_start(&o, &error) ? ush_park_until_cancelled() : error;
+    struct ush_http_options o = {
+        .title = "Hello", .version = "1", .listeners = listener, .listener_count = 1};
+    o.routes = routes;
+    o.route_count = USH_COUNT(routes);
+    int r = 0;
+    return ush_http_start(&o, &r) ? ush_park_until_cancelled() : r;
 }
 
 int main(int argc, char **argv)
@@ -31,9 +32,8 @@ int main(int argc, char **argv)
     struct ush_address at;
     int r = ush_address_parse(ush_text_of(argc > 1 ? argv[1] : "127.0.0.1:8080"), &at);
     int listener = r < 0 ? r : ush_listen_at(&at);
-    printf("http://127.0.0.1:%d\n", listener < 0 ? 0 : ush_listener_port(listener));
-    fflush(stdout);
-    r = listener < 0 ? listener : ush_run(&(struct ush_loop_options){0}, serve, &listener);
-    fprintf(stderr, "hello: %s\n", ush_error_text(r));
-    return 1;
+    if (listener < 0)
+        return fprintf(stderr, "hello: %s\n", ush_error_text(listener)), 1;
+    dprintf(1, "hello: http://127.0.0.1:%d\n", ush_listener_port(listener));
+    return ush_run(&(struct ush_loop_options){0}, serve, &listener);
 }

@@ -188,8 +188,7 @@ static void read_options(int argc, char **argv)
     }
     if (optind == argc && waits.workers >= 1 && waits.workers <= USH_WORKERS_MAX)
         return;
-    fprintf(stderr, "usage: waits [--port P] [--workers N]    (N from 1 to %d)\n",
-            USH_WORKERS_MAX);
+    fprintf(stderr, "usage: waits [--port P] [--workers N]    (N from 1 to %d)\n", USH_WORKERS_MAX);
     exit(2);
 }
 

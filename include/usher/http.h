@@ -274,9 +274,10 @@ int ush_http_drain(struct ush_http *h, int64_t deadline_ns);
 /* Serves one connection that somebody else accepted (tests, sim). Never suspends. */
 int ush_http_serve(struct ush_http *h, int fd, const struct ush_address *peer);
 
-/* The OpenAPI 3.1 document of a table, and the page of /docs. Made once, on first use. */
+/* The OpenAPI 3.1 document of a table (routes, title and version of `o`). */
 void ush_openapi(const struct ush_http_options *o, struct ush_buf *out);
-/* Rows for GET /openapi.json and GET /docs, to be listed in the table. */
+/* For rows GET /openapi.json and GET /docs: this document, and a page of the same for people. Made
+ * once, on first use. */
 int ush_openapi_handler(struct ush_request *rq);
 int ush_docs_handler(struct ush_request *rq);
 

@@ -340,8 +340,9 @@ struct ush_http {
     struct ush_timeouts head_time, idle_time, body_time, write_time, linger_time;
     struct ush_link buckets[USH__ADDRESS_BUCKETS];
     struct ush_conn *free_conns;
-    struct ush__slab *slabs; /* owned: connections come from these */
-    void *free_inputs;       /* pooled blocks */
+    struct ush__slab *slabs;      /* owned: connections come from these */
+    void *free_inputs;            /* pooled blocks */
+    struct ush_buf openapi, docs; /* owned: made on first use (docs.c) */
     uint64_t bucket_seed, id_seed, id_count;
     int64_t date_until_ns;
     char date[40]; /* "Date: Fri, 13 Mar 2026 12:30:00 GMT\r\n" */

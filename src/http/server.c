@@ -273,6 +273,8 @@ static void http_free(struct ush_http *h)
     for (size_t i = 0; h->acceptors && i < h->o.listener_count; i++)
         ush_acceptor_pause(&h->acceptors[i]);
     free(h->acceptors);
+    ush_buf_fini(&h->openapi);
+    ush_buf_fini(&h->docs);
     ush__routes_fini(&h->routes);
     ush_arena_fini(&h->arena);
     free(h);
