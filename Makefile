@@ -89,19 +89,21 @@ $(BUILD)/examples/%: $(BUILD)/examples/%.c.o $(BUILD)/libusher.a
 $(BUILD)/bench/%: $(BUILD)/bench/%.c.o $(BUILD)/libusher.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+# Objects that tests.mk adds come behind the libraries in $^ and need them.
+objects_first = $(filter %.o,$^) $(filter %.a,$^)
 # Tests of the application link it; tests of the library must do without.
 $(BUILD)/tests/unit/app_%: $(BUILD)/tests/unit/app_%.c.o $(BUILD)/libapp.a $(BUILD)/libusher.a
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LIBS)
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(objects_first) $(shell pkg-config --libs check) $(LIBS)
 $(BUILD)/tests/sim/app_%: $(BUILD)/tests/sim/app_%.c.o $(BUILD)/libapp.a $(BUILD)/libusher.a
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LIBS)
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(objects_first) $(shell pkg-config --libs check) $(LIBS)
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.c.o $(BUILD)/tests/fuzz/replay.c.o $(BUILD)/libusher.a
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(objects_first) $(LIBS)
 $(BUILD)/tests/%: $(BUILD)/tests/%.c.o $(BUILD)/libusher.a
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LIBS)
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(objects_first) $(shell pkg-config --libs check) $(LIBS)
 .SECONDARY:
 
 .PHONY: build-tests

@@ -10,7 +10,7 @@
 gen := $(BUILD)/gen
 host_cflags := -std=gnu17 -O1 -g -D_GNU_SOURCE $(WARN)
 
-$(BUILD)/tools/%: tools/%.c
+$(BUILD)/tools/%: tools/%.c tools/host.h
 	@mkdir -p $(@D)
 	$(call say,TOOL,$@)$(CC) $(host_cflags) $(CFLAGS) -o $@ $< -lz
 
