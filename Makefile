@@ -44,6 +44,7 @@ endif
 .PHONY: all deps deps-test run test test-unit test-e2e test-asan test-tsan test-valgrind lint bench \
 	clean help format examples
 .DEFAULT_GOAL := all
+MAKEFLAGS += --no-builtin-rules
 
 # Generated sources: SQL, migrations, pages and assets become C.
 -include tools/generate.mk

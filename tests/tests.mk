@@ -20,8 +20,9 @@ $(patsubst %,$(BUILD)/tests/%,$(llhttp_users)): $(llhttp_obj)
 embed_data := tests/unit/tools/embed
 embed_out := $(BUILD)/tests/embed
 embed_test := $(BUILD)/tests/unit/tools/embed_test
+embed_c := $(patsubst %,$(embed_out)/%.c,sql migrations assets)
 
-$(embed_out)/%.c: $(BUILD)/tools/embed $(wildcard $(embed_data)/*/*.* $(embed_data)/*/*/*.*)
+$(embed_c): $(embed_out)/%.c: $(BUILD)/tools/embed $(wildcard $(embed_data)/*/*.* $(embed_data)/*/*/*.*)
 	@mkdir -p $(@D)
 	@$(BUILD)/tools/embed $* $(embed_out)/$* $(sort $(wildcard $(embed_data)/$*/*.* $(embed_data)/$*/*/*.*))
 $(embed_out)/%.c.o: $(embed_out)/%.c
@@ -29,7 +30,7 @@ $(embed_out)/%.c.o: $(embed_out)/%.c
 $(embed_out)/%.S.o: $(embed_out)/%.c
 	@$(CC) $(ALL_CFLAGS) -c -o $@ $(embed_out)/$*.S
 $(embed_test).c.o: private BASE_FLAGS += -I$(BUILD)/tests
-$(embed_test).c.o: | $(patsubst %,$(embed_out)/%.c,sql migrations assets)
+$(embed_test).c.o: | $(embed_c)
 $(embed_test): $(patsubst %,$(embed_out)/%.o,sql.c migrations.c assets.c assets.S)
 
 # And what tools/tmplc makes of the templates beside its test.
