@@ -95,6 +95,26 @@ BOTH_TEST(the_first_failure_cancels_the_rest)
     return 0;
 }
 
+static int fifth_fails_and_none_waits(void *arg)
+{
+    struct item *it = arg;
+    it->out = seen.calls; /* calls that failed before this one began */
+    if (it->in != 5)
+        return 0;
+    seen.calls++;
+    return -EIO;
+}
+
+BOTH_TEST(nothing_begins_after_a_failure)
+{
+    struct item items[20];
+    fill(items, 20);
+    ck_assert_int_eq(ush_gather(20, 3, fifth_fails_and_none_waits, items, sizeof *items), -EIO);
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_eq(items[i].out, 0);
+    return 0;
+}
+
 BOTH_TEST(a_deadline_around_it_ends_it)
 {
     struct item items[4];
@@ -145,6 +165,7 @@ int main(void)
     both_add(tc, the_cap_is_kept_and_used);
     both_add(tc, nothing_to_do_is_done_at_once);
     both_add(tc, the_first_failure_cancels_the_rest);
+    both_add(tc, nothing_begins_after_a_failure);
     both_add(tc, a_deadline_around_it_ends_it);
     both_add(tc, finished_work_is_a_success_though_cancelled);
     suite_add_tcase(s, tc);
