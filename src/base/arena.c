@@ -69,11 +69,9 @@ static void set_current(struct ush_arena *a, char *at, char *end)
 /* Makes the caller's chunk current, or nothing. */
 static void start_over(struct ush_arena *a)
 {
-    char *at = (char *)round_up((size_t)a->first), *end = a->first + a->first_bytes;
-    if (a->first && at < end)
-        set_current(a, at, end);
-    else
-        set_current(a, NULL, NULL);
+    char *at = (char *)round_up((size_t)a->first);
+    bool has_room = a->first && at < a->first + a->first_bytes;
+    set_current(a, has_room ? at : NULL, has_room ? a->first + a->first_bytes : NULL);
 }
 
 void ush_arena_init(struct ush_arena *a, void *first, size_t first_bytes, size_t cap_bytes)
