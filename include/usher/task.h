@@ -182,7 +182,8 @@ int ush_spawn_with(struct ush_scope *s, const struct ush_spawn_options *o, ush_f
 /*
  * Calls fn on each of n items, at most `cap` at a time (0 = all), in tasks of their own, and
  * returns when all have ended. `items` is an array of n elements of `item_bytes`. The first
- * failure cancels the rest and is returned; otherwise 0. May suspend.
+ * failure cancels the rest and is returned; otherwise 0, also when the scope around was cancelled
+ * as the last one ended. May suspend.
  */
 int ush_gather(size_t n, size_t cap, ush_fn fn, void *items, size_t item_bytes);
 
@@ -297,7 +298,7 @@ int ush_event_wait(struct ush_event *e); /* until set; may suspend */
 void ush_event_set(struct ush_event *e); /* wakes all; stays set */
 void ush_event_reset(struct ush_event *e);
 
-/* A bounded queue of fixed-size messages in the caller's memory. */
+/* A bounded queue of fixed-size messages in the caller's memory; `capacity` is at least 1. */
 struct ush_channel {
     struct ush_link senders, receivers;
     char *slots; /* borrowed: capacity * message_bytes */
@@ -387,11 +388,13 @@ struct ush_pool_stats {
 /* Belongs to the running loop; NULL without memory. Under sim a job runs inside the loop and ends
  * at a moment that the seed chooses. */
 struct ush_pool *ush_pool_new(const struct ush_pool_options *o);
-/* Waits for running jobs. */
+/* Holds up the loop until the jobs that run and wait in its queue have ended. Tasks that wait for
+ * them get their results afterwards. */
 void ush_pool_free(struct ush_pool *p);
 /* Runs fn(arg) in a thread and returns its result. Returns only when fn has returned, so arg may
  * live on the caller's stack; a cancellation is seen only while the job still waits in the queue.
- * USH_EFULL at once when the queue is full. fn must call nothing that may suspend. May suspend. */
+ * USH_EFULL at once when the queue is full; -ENOMEM when p is NULL. fn must call nothing that may
+ * suspend. May suspend. */
 int ush_offload(struct ush_pool *p, ush_fn fn, void *arg);
 struct ush_pool_stats ush_pool_stats(const struct ush_pool *p);
 /* The loop's shared pools, made on first use: "cpu" has as many threads as cores, "blocking" 16. */
