@@ -108,7 +108,11 @@ struct ush_tx {
     struct ush__session *session; /* private */
 };
 
-/* Rows changed, or a negative code (USH_ECONFLICT for a constraint; ush_tx_constraint names it). */
+/*
+ * Rows changed, or a negative code (USH_ECONFLICT for a constraint; ush_tx_constraint names it).
+ * After a negative code of this and the calls below the function ends with it, unless it made the
+ * call under ush_savepoint: PostgreSQL takes no further statement otherwise.
+ */
 int ush_exec(struct ush_tx *tx, const struct ush_statement *s, const struct ush_value *values,
              size_t n);
 /* The first row into *ret (columns are matched to fields by name; NULL columns leave `has` unset;
@@ -123,8 +127,8 @@ int ush_each(struct ush_tx *tx, const struct ush_statement *s, const struct ush_
              int (*fn)(void *ctx, const void *row), void *ctx, const struct ush_value *values,
              size_t n);
 /* Runs the statement once per row of `rows`, the record's fields being $1, $2, … in order: as a
- * loop on SQLite, as one set on PostgreSQL. An optional field without its `has` bit is NULL; so is
- * a text that is absent. The total of rows changed. */
+ * loop on SQLite, as one set on PostgreSQL. An absent text is NULL, and so is an optional number
+ * without its `has` bit, as in ush_record_pack. The total of rows changed. */
 int ush_exec_rows(struct ush_tx *tx, const struct ush_statement *s, const struct ush_record *r,
                   const void *rows, size_t n);
 /* Runs fn under a savepoint: a negative result undoes what it did, the transaction goes on. */

@@ -28,6 +28,7 @@
 #include <stdlib.h>
 
 #include "sql/client.h"
+#include "sql/db.h"
 #include "sql/frame.h"
 #include "task/task.h"
 
@@ -370,12 +371,7 @@ void ush__client_free(struct ush__client *c)
     c->is_closing = true;
     if (c->scope)
         ush_scope_cancel(c->scope, USH_CANCEL_ASKED);
-    struct ush_scope shield;
-    ush_scope_open(&shield, &(struct ush_scope_options){
-                                .name = "closing", .shield = true, .deadline_ns = USH_NEVER});
-    while (!c->ended.is_set)
-        ush_event_wait(&c->ended);
-    ush_scope_close(&shield);
+    ush__wait_shielded(&c->ended);
     ush_alarm_clear(&c->patience);
     ush_buf_fini(&c->in);
     ush_buf_fini(&c->out);

@@ -224,8 +224,8 @@ int ush__committer_open(struct ush__committer *c, const struct ush__committer_op
 
 void ush__committer_close(struct ush__committer *c)
 {
-    if (c->session)
-        offload_shielded(c, close_last, c);
+    if (c->session && offload_shielded(c, close_last, c) < 0)
+        close_session(c); /* the thread is idle */
     ush_batch_fini(&c->batch);
     ush_pool_free(c->thread);
     ush_arena_fini(&c->arena);

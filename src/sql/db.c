@@ -349,14 +349,9 @@ void ush_db_close(struct ush_db *db)
 {
     if (!db)
         return;
-    struct ush_scope shield;
-    ush_scope_open(&shield, &(struct ush_scope_options){
-                                .name = "closing", .shield = true, .deadline_ns = USH_NEVER});
-    while (db->in_progress > 0 && ush_event_wait(&db->idle) == 0)
-        ;
+    ush__wait_shielded(&db->idle);
     if (ush_offload(ush_blocking_pool(), close_readers, db) < 0)
-        close_readers(db);
-    ush_scope_close(&shield);
+        close_readers(db); /* cancelled: it takes a moment, but it must be done */
     if (db->client)
         ush__client_free(db->client);
     if (db->committer)

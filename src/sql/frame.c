@@ -142,8 +142,8 @@ int ush__request_read(const struct ush__frame *f, ush_text body,
     void *in = ush_arena_alloc(arena, op->in->bytes);
     if (!copy.at || !in)
         return USH_ELIMIT;
-    USH_TRY(ush_record_unpack(op->in, copy, arena, in));
     *ret_op = op;
     *ret_in = in;
-    return 0;
+    int r = ush_record_unpack(op->in, copy, arena, in);
+    return r == USH_EPROTO ? USH_EINVAL : r;
 }

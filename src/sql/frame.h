@@ -53,7 +53,9 @@ void ush__hello_add(struct ush_buf *out, const struct ush_operation *const *oper
 int ush__hello_match(ush_text body, const struct ush_operation *const *operations,
                      const struct ush_operation *ret_known[USH__OPERATIONS_MAX]);
 
-/* Reads a request into the arena, with room for its output. 0, USH_EPROTO, USH_ELIMIT. */
+/* Reads a request into the arena. 0; USH_EPROTO if there is no such operation; USH_EINVAL if the
+ * body is not its input (a text that is not UTF-8, say: one caller's fault, not the peer's);
+ * USH_ELIMIT. */
 int ush__request_read(const struct ush__frame *f, ush_text body,
                       const struct ush_operation *const *known, size_t known_count,
                       struct ush_arena *arena, const struct ush_operation **ret_op,

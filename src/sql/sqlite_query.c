@@ -211,15 +211,13 @@ static struct ush_value value_of_field(const struct ush__prepared *p, const stru
 {
     const struct ush_field *f = &r->fields[field];
     const void *at = (const char *)row + f->offset;
-    uint64_t has = *(const uint64_t *)row;
-    if (f->optional && !((has >> field) & 1))
-        return USH_NULL;
+    bool is_absent = f->optional && !(*(const uint64_t *)row >> field & 1);
     switch (f->type) {
     case USH_TYPE_I64:
     case USH_TYPE_TIME:
-        return ush_value_i64(*(const int64_t *)at);
+        return is_absent ? USH_NULL : ush_value_i64(*(const int64_t *)at);
     case USH_TYPE_BOOL:
-        return ush_value_i64(*(const bool *)at);
+        return is_absent ? USH_NULL : ush_value_i64(*(const bool *)at);
     case USH_TYPE_TEXT:
     case USH_TYPE_JSON:
         return ush_value_text(*(const ush_text *)at);

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "sql/commit.h"
+#include "sql/db.h"
 #include "sql/frame.h"
 #include "usher/sim.h"
 
@@ -156,8 +157,8 @@ static int take_request(struct connection *c, const struct ush__frame *f, ush_te
     request_give(w, r);
     if (error == USH_EPROTO)
         return error;
-    answer(c, f->id, error == USH_EFULL || error == USH_ELIMIT ? error : USH_EUNAVAILABLE,
-           USH_NONE);
+    bool is_told = error == USH_EFULL || error == USH_ELIMIT || error == USH_EINVAL;
+    answer(c, f->id, is_told ? error : USH_EUNAVAILABLE, USH_NONE);
     return 0;
 }
 
@@ -240,22 +241,14 @@ static int send_gathered(struct connection *c)
 static int send_answers(void *arg)
 {
     struct connection *c = arg;
-    struct ush_scope shield; /* invariant 5 */
-    ush_scope_open(&shield, &(struct ush_scope_options){
-                                .name = "sender", .shield = true, .deadline_ns = USH_NEVER});
     while (!c->is_over || c->outstanding > 0 || (c->out.len > 0 && c->fd >= 0)) {
-        if (c->out.len > 0 && c->fd >= 0) {
-            if (send_gathered(c) < 0)
-                connection_close(c); /* ends its reader too */
-            continue;
-        }
-        ush_event_reset(&c->work);
-        if (ush_event_wait(&c->work) < 0) {
-            connection_close(c);
-            ush_yield();
+        if (c->out.len == 0 || c->fd < 0) {
+            ush_event_reset(&c->work);
+            ush__wait_shielded(&c->work); /* invariant 5 */
+        } else if (send_gathered(c) < 0) {
+            connection_close(c); /* ends its reader too */
         }
     }
-    ush_scope_close(&shield);
     connection_free(c);
     return 0;
 }

@@ -142,16 +142,21 @@ static void scratch_remove(void)
 }
 
 /* "sqlite:/tmp/.../t.db", a new one per test process, removed at its end. */
-static inline const char *scratch_url(void)
+static inline const char *scratch_url_in(const char *folder)
 {
     static char url[96];
     if (!scratch_folder[0]) {
-        snprintf(scratch_folder, sizeof scratch_folder, "/tmp/usher-sql-XXXXXX");
+        snprintf(scratch_folder, sizeof scratch_folder, "%s/usher-sql-XXXXXX", folder);
         ck_assert_ptr_nonnull(mkdtemp(scratch_folder));
         atexit(scratch_remove);
     }
     snprintf(url, sizeof url, "sqlite:%s/t.db", scratch_folder);
     return url;
+}
+
+static inline const char *scratch_url(void)
+{
+    return scratch_url_in("/tmp");
 }
 
 static inline struct ush_db *open_notes(const char *url)

@@ -339,7 +339,7 @@ START_TEST(garbage_closes_only_its_connection)
     struct ush_buf hello;
     ush_buf_init(&hello, 1 << 20);
     ush__hello_add(&hello, note_operations);
-    for (int kind = 0; kind < 7; kind++) {
+    for (int kind = 0; kind < 6; kind++) {
         int fd = dial(url);
         bool says_hello = kind >= 3;
         if (says_hello)
@@ -360,10 +360,7 @@ START_TEST(garbage_closes_only_its_connection)
         case 4:
             send_frame(fd, 0, -1, 1, "", 0);
             break;
-        case 5: /* a record that breaks off */
-            send_frame(fd, 3, 0, 1, "abc", 3);
-            break;
-        case 6: /* longer than any frame */
+        case 5: /* longer than any frame */
             send_frame(fd, UINT32_MAX, 0, 1, "abc", 3);
             break;
         }
@@ -377,6 +374,31 @@ START_TEST(garbage_closes_only_its_connection)
     }
     ush_buf_fini(&hello);
     ck_assert_int_eq(in_loop(put_and_count, (void *)url), 1);
+    ck_assert_int_eq(server_stop(writer, SIGTERM), 0);
+}
+END_TEST
+
+static int put_bad_text(void *arg)
+{
+    int error = 0;
+    struct ush_db *db = open_as(arg, USH_DB_WORKER, &error);
+    struct note_new note = {7, 1, USH_T("\xff"), NOTE_FINE};
+    struct note_done done;
+    ck_assert_int_eq(ush_change(db, &note_put, &note, &done, ush_task_arena()), USH_EINVAL);
+    ck_assert_int_eq(put_note(db, &note_put, 2, NOTE_FINE, &done), 0);
+    ck_assert_int_eq(notes_stored(db), 1);
+    ush_db_close(db);
+    return 0;
+}
+
+START_TEST(a_bad_input_harms_only_its_change)
+{
+    const char *url = scratch_url();
+    struct server server;
+    server_init(&server, url);
+    ck_assert_int_eq(in_loop(migrate_notes, (void *)url), 0);
+    pid_t writer = server_start(&server);
+    ck_assert_int_eq(in_loop(put_bad_text, (void *)url), 0);
     ck_assert_int_eq(server_stop(writer, SIGTERM), 0);
 }
 END_TEST
@@ -506,6 +528,7 @@ int main(void)
     tcase_add_loop_test(tc, without_a_writer_a_change_gives_up_in_time, 0, 2);
     tcase_add_test(tc, a_full_queue_refuses);
     tcase_add_test(tc, garbage_closes_only_its_connection);
+    tcase_add_test(tc, a_bad_input_harms_only_its_change);
     tcase_add_test(tc, a_writer_of_another_build_runs_what_both_know);
     tcase_add_test(tc, long_records_travel_and_too_long_ones_are_refused);
     suite_add_tcase(s, tc);
