@@ -83,11 +83,23 @@ static const char *filter(ush_text typed, bool prose, struct cleaned *c)
 {
     size_t len = 0, marks = 0;
     int64_t count = 0;
+    ush_text core = ush_text_trim(typed);
     while (typed.len) {
+        unsigned char byte = (unsigned char)*typed.at;
+        if (byte > ' ' && byte < 0x7f) { /* the letter that most letters are */
+            typed.at++, typed.len--;
+            c->at[len++] = (char)byte;
+            c->len = len;
+            c->count = ++count;
+            c->is_visible = true;
+            marks = 0;
+            continue;
+        }
+        bool is_end = len == 0 || typed.at >= core.at + core.len;
         int32_t code = ush__utf8_step(&typed);
         if (is_override(code) || (prose && code == '\r' && typed.len && *typed.at == '\n'))
             continue;
-        const char *wrong = refusal(code, prose, len == 0 || ush_text_trim(typed).len == 0);
+        const char *wrong = refusal(code, prose, is_end);
         if (wrong)
             return wrong;
         if (code == '\r')

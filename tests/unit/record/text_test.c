@@ -191,6 +191,26 @@ START_TEST(length_is_counted_in_characters)
 }
 END_TEST
 
+START_TEST(long_texts_take_linear_time)
+{
+    static const char *const fill[] = {" ", "\t", "\n", "\u200b", "a ", "\u202e"};
+    struct ush_field f = {.name = "x", .format = USH_PROSE, .max = 4 << 20};
+    for (size_t k = 0; k < USH_COUNT(fill); k++) {
+        struct ush_buf typed;
+        struct ush_fault fault;
+        ush_text clean;
+        ush_buf_init(&typed, 4 << 20);
+        ush_buf_add_byte(&typed, 'a');
+        for (int i = 0; i < 1000000; i++)
+            ush_buf_add(&typed, ush_text_of(fill[k]));
+        ush_arena_fini(&arena);
+        ush_arena_init(&arena, NULL, 0, 8 << 20);
+        ck_assert_int_eq(ush_text_clean(ush_buf_text(&typed), &f, &arena, &clean, &fault), 0);
+        ush_buf_fini(&typed);
+    }
+}
+END_TEST
+
 START_TEST(any_bytes_are_cleaned_or_refused)
 {
     uint64_t x = 1;
@@ -387,6 +407,7 @@ int main(void)
     tcase_add_loop_test(c, catalogue, 0, USH_COUNT(rows));
     tcase_add_test(c, a_nul_is_refused);
     tcase_add_loop_test(c, length_is_counted_in_characters, 0, USH_COUNT(lengths));
+    tcase_add_test(c, long_texts_take_linear_time);
     tcase_add_test(c, any_bytes_are_cleaned_or_refused);
     tcase_add_loop_test(c, email_addresses, 0, USH_COUNT(addresses));
     tcase_add_test(c, an_overlong_address_is_refused_before_it_is_read);
