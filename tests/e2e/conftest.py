@@ -17,7 +17,9 @@ import urllib.parse
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = ROOT / os.environ.get("USHER_BUILD", "build")
+BUILD = ROOT / os.environ.get("TESTED_BUILD", "build")
+# The settings of whoever runs the tests are not those of the server under test.
+ENVIRON = {k: v for k, v in os.environ.items() if not k.startswith("USHER_")}
 USHER = BUILD / "usher"
 START_S = 30
 STOP_S = 90
@@ -46,7 +48,7 @@ class Server:
 
     def __init__(self, folder, command, env=None):
         self.folder = folder
-        self.env = {**os.environ, "USHER_LISTEN": "127.0.0.1:0", **(env or {})}
+        self.env = {**ENVIRON, "USHER_LISTEN": "127.0.0.1:0", **(env or {})}
         self.log = open(folder / "log", "ab")
         self.process = subprocess.Popen(
             command, cwd=folder, env=self.env, stdin=subprocess.DEVNULL,
@@ -147,7 +149,7 @@ class Fest:
     def usher(self, *args, check=True, env=None, stdin=None):
         done = subprocess.run(
             [str(USHER), *args], cwd=self.folder, text=True, capture_output=True, timeout=120,
-            input=stdin, env={**os.environ, **self.env, **(env or {})},
+            input=stdin, env={**ENVIRON, **self.env, **(env or {})},
         )
         if check and done.returncode != 0:
             raise AssertionError(f"usher {' '.join(args)} ended with {done.returncode}\n"

@@ -175,7 +175,7 @@ int main(int argc, char **argv)
     qsort(files, file_count, sizeof *files, by_name);
     signal(SIGABRT, on_crash);
     signal(SIGSEGV, on_crash);
-    int mutations = getenv("USHER_TEST_SLOW") ? MUTATIONS / 10 : MUTATIONS;
+    int mutations = getenv("TESTS_ARE_SLOW") ? MUTATIONS / 10 : MUTATIONS;
     for (size_t i = 0; i < file_count; i++)
         run_all_of(&files[i], mutations);
     printf("%zu inputs from %zu files\n", inputs, file_count);

@@ -24,7 +24,7 @@ enum { SEEDS = 12000, STREAM_SEEDS = 1500, DEPTH_MAX = 3, STREAM_BYTES = 400 };
 
 static int slower(int n)
 {
-    return getenv("USHER_TEST_SLOW") ? n / 20 : n;
+    return getenv("TESTS_ARE_SLOW") ? n / 20 : n;
 }
 
 struct world {

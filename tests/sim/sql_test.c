@@ -117,7 +117,7 @@ static void assert_run(const struct ush_sim_options *o, ush_fn fn, void *arg)
 
 static int seeds(int n)
 {
-    return getenv("USHER_TEST_SLOW") ? n / 20 : n;
+    return getenv("TESTS_ARE_SLOW") ? n / 20 : n;
 }
 
 START_TEST(what_is_told_is_what_is_stored)

@@ -335,7 +335,7 @@ static struct ush_sim_report run(const struct ush_sim_options *o)
 
 static uint64_t seeds(uint64_t n)
 {
-    return getenv("USHER_TEST_SLOW") ? n / 20 + 1 : n;
+    return getenv("TESTS_ARE_SLOW") ? n / 20 + 1 : n;
 }
 
 /* ---- tests -------------------------------------------------------------------------------- */

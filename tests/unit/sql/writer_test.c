@@ -134,13 +134,13 @@ static void under_fire(int signo, int deaths, unsigned seed)
 
 START_TEST(a_killed_writer_loses_and_doubles_nothing)
 {
-    under_fire(SIGKILL, getenv("USHER_TEST_SLOW") ? 8 : 40, 1);
+    under_fire(SIGKILL, getenv("TESTS_ARE_SLOW") ? 8 : 40, 1);
 }
 END_TEST
 
 START_TEST(a_stopped_writer_finishes_and_the_next_goes_on)
 {
-    under_fire(SIGTERM, getenv("USHER_TEST_SLOW") ? 4 : 20, 2);
+    under_fire(SIGTERM, getenv("TESTS_ARE_SLOW") ? 4 : 20, 2);
 }
 END_TEST
 

@@ -119,7 +119,7 @@ static const char *run(int i, int *ret_code)
 {
     static char said[4096];
     char here[4096], folder[] = "/tmp/embed-XXXXXX", command[16384];
-    const char *build = getenv("USHER_BUILD");
+    const char *build = getenv("TESTED_BUILD");
     ck_assert(getcwd(here, sizeof here) && mkdtemp(folder) && chdir(folder) == 0);
     int n = snprintf(command, sizeof command, "%s/%s/tools/embed %s out", here,
                      build ? build : "build", mistakes[i].kind);

@@ -191,7 +191,7 @@ static const struct {
 START_TEST(a_mistake_ends_the_build_and_its_line_is_named)
 {
     char here[4096], folder[] = "/tmp/tmplc-XXXXXX", command[8192], said[4096];
-    const char *build = getenv("USHER_BUILD");
+    const char *build = getenv("TESTED_BUILD");
     ck_assert(getcwd(here, sizeof here) && mkdtemp(folder) && chdir(folder) == 0);
     FILE *f = fopen("page.html", "w");
     ck_assert(f && fputs(mistakes[_i].text, f) >= 0 && fclose(f) == 0);
