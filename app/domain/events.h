@@ -46,6 +46,7 @@ struct event_entry {
 /* What memory holds; counted. Sorted by starts_at, then slug. */
 struct event_list {
     struct event_entry *at;
+    struct event_entry **by_id; /* ascending */
     size_t count;
     int64_t read_ns; /* ush_now_ns of the last reading */
     uint32_t holders;
@@ -66,7 +67,7 @@ static inline void events_give_at(struct event_list **l)
     if (*l)
         events_give(*l);
 }
-/* struct event_list *l USH_EVENTS_HELD = NULL; gives it back at the end of the block. */
+/* struct event_list *l EVENTS_HELD = NULL; gives it back at the end of the block. */
 #define EVENTS_HELD __attribute__((cleanup(events_give_at)))
 /* The next events_take reads anew. */
 void events_forget(struct fest *f);

@@ -134,7 +134,6 @@ extern const struct ush_operation op_event_cancel; /* event_cancel -> change_res
 extern const struct ush_operation op_events_put;   /* import.h */
 extern const struct ush_operation op_edit;         /* people.h */
 extern const struct ush_operation op_resend;       /* people.h */
-extern const struct ush_operation op_find;         /* people.h */
 extern const struct ush_operation op_mail_allow;   /* mails.h */
 
 /* ush_change for the operations of this floor from a process that serves: what it knows in memory

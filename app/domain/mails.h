@@ -42,11 +42,15 @@ struct mailer {
     struct ush_fetch *fetch;       /* owned; NULL for file: */
     struct ush_mail_server server; /* smtp: */
     const char *folder;            /* file: */
+    char *url, *user, *from;       /* owned */
     struct ush_job_kind kinds[MAIL_KINDS];
 };
 /* For a job worker: reads the settings, makes the outbox folder. -EINVAL with a sentence. */
 int mailer_init(struct mailer *m, struct fest *f, struct ush_buf *ret_problem);
 void mailer_fini(struct mailer *m);
+
+/* The host that mails come from: of base_url, without port. Borrowed from the settings. */
+ush_text mail_host(const struct settings *s);
 
 /* The whole message as it would be sent now, and the bare address in ret_to. USH_EINVAL when
  * there is nothing to send (the registration is gone or has no address). May suspend. */
@@ -54,7 +58,8 @@ int mail_compose(struct fest *f, enum mail_kind kind, int64_t job_id, int64_t cr
                  int64_t registration, struct ush_arena *arena, struct ush_buf *out,
                  ush_text *ret_to);
 
-/* Counts a mail to an address and says whether it may go: at most so many per hour and per day. */
+/* op_mail_allow: counts a mail to an address and says whether it may go: at most so many per hour
+ * and per day. */
 #define MAIL_ALLOW_FIELDS(F, R)                                                                    \
     F(R, BYTES, address_key, .max = 16, .doc = "Keyed hash of the address")                        \
     F(R, I64, per_hour, .doc = "Limit")                                                            \

@@ -185,6 +185,15 @@ int public_id_parse(const struct keys *k, ush_text t, int64_t *ret_id)
     return 0;
 }
 
+void mail_id_format(const struct keys *k, int64_t job_id, int64_t created_at,
+                    char out[PUBLIC_ID_CHARS + 1])
+{
+    uint8_t bytes[8 + 16];
+    put64(bytes, (uint64_t)job_id);
+    mac(k->mail_mac, job_id, created_at, bytes + 8);
+    ush_base32_format(bytes, 16, out);
+}
+
 void manage_token_format(const struct keys *k, int64_t id, int64_t manage_rev,
                          char out[MANAGE_TOKEN_CHARS + 1])
 {

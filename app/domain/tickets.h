@@ -60,6 +60,10 @@ int manage_token_parse(ush_text t, struct manage_token *ret);
 /* In constant time. False after the revision was raised. */
 bool manage_token_fits(const struct keys *k, const struct manage_token *t, int64_t manage_rev);
 
+/* The local part of a mail's Message-ID: job id and MAC, the same for every attempt. */
+void mail_id_format(const struct keys *k, int64_t job_id, int64_t created_at,
+                    char out[PUBLIC_ID_CHARS + 1]);
+
 /* "K7QF-2M9D". Unique while event ids are below 2^16 and seqs below 2^24; else out is "". */
 void short_code_format(const struct keys *k, int64_t id, char out[SHORT_CODE_CHARS + 1]);
 /* The id that has this code, whether or not such a registration exists. */

@@ -1,0 +1,60 @@
+/*
+ * fest.c - opening a fest, and the list of everything that may be sent to the writer.
+ *
+ * The list is written out by hand: an operation that is not in it cannot be run, and this is the
+ * place to see them all.
+ */
+#include "domain/fest.h"
+
+#include "domain/desk.h"
+#include "domain/events.h"
+#include "gen/migrations.h"
+
+const struct ush_operation *const fest_operations[] = {
+    &op_register,     &op_cancel,          &op_seats, &op_promote,
+    &op_event_cancel, &op_events_put,      &op_edit,  &op_resend,
+    &op_mail_allow,   USH_JOBS_OPERATIONS, NULL,
+};
+
+const struct ush_migrate_options fest_migrations = {.list = migrations,
+                                                    .count = MIGRATION_COUNT};
+
+const char *registration_status_name(int64_t status)
+{
+    switch (status) {
+    case REGISTRATION_CONFIRMED:
+        return "confirmed";
+    case REGISTRATION_WAITLISTED:
+        return "waitlisted";
+    default:
+        return "cancelled";
+    }
+}
+
+int fest_open(struct fest *f, const struct settings *settings, struct ush_db *db,
+              struct ush_buf *ret_problem)
+{
+    *f = (struct fest){.db = db, .settings = settings};
+    USH_TRY(keys_load(&f->keys, settings->secret_file, ret_problem));
+    f->events = events_cache_new(db);
+    f->desk = desk_new();
+    if (f->events && f->desk)
+        return 0;
+    fest_close(f);
+    return -ENOMEM;
+}
+
+void fest_close(struct fest *f)
+{
+    events_cache_free(f->events);
+    desk_free(f->desk);
+    *f = (struct fest){0};
+}
+
+int fest_change(struct fest *f, const struct ush_operation *op, const void *in,
+                struct change_result *ret, struct ush_arena *arena)
+{
+    int rc = ush_change(f->db, op, in, ret, arena);
+    events_forget(f);
+    return rc;
+}

@@ -1,0 +1,190 @@
+/*
+ * form.c - from what a student typed to the input of an operation.
+ *
+ * Fields have been decoded and cleaned one by one (record.h); here they are seen together and
+ * beside their event. The keys made here are the only things that are ever compared in the
+ * database: keyed hashes, so that neither an address nor a school's name can be tried out against
+ * a stolen file without the secret.
+ *
+ *   request key   the client's key, or random: then nothing can repeat it but a resent operation
+ *   fingerprint   of everything that is asked, to tell a repetition from a key used twice
+ *   person key    address folded by ush_email_key, and the folded name where a class or family
+ *                 shares one address
+ */
+#include <stdio.h>
+
+#include "domain/register.h"
+
+static ush_text hash(const struct fest *f, enum hash_use use, int64_t event, const ush_text *parts,
+                     size_t n, struct ush_arena *arena)
+{
+    uint8_t *key = ush_arena_alloc(arena, KEY_BYTES);
+    if (!key)
+        return USH_NONE;
+    keys_hash(&f->keys, use, event, parts, n, key);
+    return (ush_text){(char *)key, KEY_BYTES};
+}
+
+ush_text form_person_key(const struct fest *f, const struct event *e, ush_text name, ush_text email,
+                         struct ush_arena *arena)
+{
+    const struct ush_email_options fold = {.fold_plus = f->settings->plus_fold};
+    if (!email.at || ush_text_equal(e->dedupe, USH_T("none")))
+        return USH_NONE;
+    ush_text parts[2] = {ush_email_key(email, &fold, arena)};
+    ush_text key = hash(f, HASH_PERSON, e->id, parts, 1, arena);
+    if (!key.at || !ush_text_equal(e->dedupe, USH_T("email_name")))
+        return key;
+    parts[1] = ush_text_fold(name, arena);
+    ush_text both = hash(f, HASH_PERSON, e->id, parts, 2, arena);
+    if (!both.at)
+        return USH_NONE;
+    memcpy((char *)both.at, key.at, KEY_BYTES / 2);
+    return both;
+}
+
+static int person(const struct fest *f, const struct event_entry *e, ush_text name, ush_text email,
+                  struct ush_arena *arena, struct desk_place *ret)
+{
+    *ret = (struct desk_place){.name = name, .email = email};
+    ret->dedupe_key = form_person_key(f, &e->event, name, email, arena);
+    return arena->failed ? USH_ELIMIT : 0;
+}
+
+static int people(const struct fest *f, const struct event_entry *e, const struct desk_request *rq,
+                  struct ush_arena *arena, struct register_in *ret)
+{
+    struct desk_place *places = USH_NEW_N(arena, struct desk_place, rq->member_count + 1);
+    if (!places || rq->member_count >= DESK_PEOPLE_MAX)
+        return USH_ELIMIT;
+    USH_TRY(person(f, e, rq->name, rq->email, arena, &places[0]));
+    for (size_t i = 0; i < rq->member_count; i++)
+        USH_TRY(person(f, e, rq->members[i].name, rq->members[i].email, arena, &places[i + 1]));
+    ret->people = (struct ush_rows){places, rq->member_count + 1};
+    return 0;
+}
+
+/* Everything that is asked, in one order. */
+static ush_text fingerprint(const struct fest *f, const struct desk_request *rq, int64_t event,
+                            struct ush_arena *arena)
+{
+    ush_text parts[7 + 2 * DESK_PEOPLE_MAX] = {
+        rq->name,   rq->email,
+        rq->school, rq->phone,
+        rq->team,   ush_arena_printf(arena, "%lld %d", (long long)rq->grade, rq->guardian_ok)};
+    size_t n = 6;
+    for (size_t i = 0; i < rq->member_count; i++) {
+        parts[n++] = rq->members[i].name;
+        parts[n++] = rq->members[i].email;
+    }
+    return hash(f, HASH_FINGERPRINT, event, parts, n, arena);
+}
+
+int form_keys(const struct fest *f, const struct event_entry *e, const struct desk_request *rq,
+              struct ush_arena *arena, struct register_in *ret)
+{
+    ush_text random = {(char *)ush_arena_alloc(arena, KEY_BYTES), KEY_BYTES};
+    ush_text folded = ush_text_fold(rq->school.at ? rq->school : USH_T(""), arena);
+    ush_text team = ush_text_fold(rq->team.at ? rq->team : USH_T(""), arena);
+    int64_t event = e->event.id;
+    *ret = (struct register_in){.event_id = event,
+                                .guardian_ok = rq->guardian_ok,
+                                .source = rq->source,
+                                .school = rq->school,
+                                .phone = rq->phone,
+                                .grade = rq->grade,
+                                .team_name = rq->team};
+    USH_TRY(people(f, e, rq, arena, ret));
+    if (!random.at)
+        return USH_ELIMIT;
+    if (!rq->key.at)
+        ush_random((char *)random.at, KEY_BYTES);
+    ret->request_key = rq->key.at ? hash(f, HASH_REQUEST, event, &rq->key, 1, arena) : random;
+    ret->request_fp = fingerprint(f, rq, event, arena);
+    if (folded.len)
+        ret->school_key = hash(f, HASH_SCHOOL, event, &folded, 1, arena);
+    if (team.len)
+        ret->team_key = hash(f, HASH_TEAM, event, &team, 1, arena);
+    if (rq->grade)
+        USH_SET(ret, register_in_grade);
+    return arena->failed ? USH_ELIMIT : 0;
+}
+
+/* ---- checks -------------------------------------------------------------------------------------
+ */
+
+/* Letters beyond ASCII before the @ need SMTPUTF8, which most schools' servers lack. */
+static bool is_mailable(ush_text email)
+{
+    ssize_t at = ush_text_find(email, '@');
+    for (ssize_t i = 0; i < at; i++)
+        if ((unsigned char)email.at[i] >= 0x80)
+            return false;
+    return true;
+}
+
+static void check_addresses(const struct register_in *in, struct ush_faults *faults)
+{
+    const struct desk_place *p = in->people.at;
+    for (size_t i = 0; i < in->people.count; i++) {
+        char path[40] = "email";
+        if (i > 0)
+            snprintf(path, sizeof path, "members/%zu/email", i - 1);
+        if (p[i].email.at && !is_mailable(p[i].email))
+            ush_faults_add(faults, path, "value_error",
+                           "This mail system cannot deliver to an address with such letters "
+                           "before the @");
+        for (size_t k = 0; p[i].dedupe_key.at && k < i; k++)
+            if (p[k].dedupe_key.at && ush_text_equal(p[i].dedupe_key, p[k].dedupe_key)) {
+                ush_faults_add(faults, path, "value_error", "This person is in the team twice");
+                break;
+            }
+    }
+}
+
+static void check_team(const struct event *e, const struct desk_request *rq,
+                       const struct register_in *in, struct ush_faults *faults)
+{
+    int64_t size = (int64_t)in->people.count;
+    if (!ush_text_equal(e->kind, USH_T("team"))) {
+        if (size > 1)
+            ush_faults_add(faults, "members", "extra_forbidden", "This event is for single people");
+        if (rq->team.at)
+            ush_faults_add(faults, "team", "extra_forbidden", "This event is for single people");
+        return;
+    }
+    if (!rq->team.at)
+        ush_faults_add(faults, "team", "missing", "Please give the team a name");
+    else if (!in->team_key.at)
+        ush_faults_add(faults, "team", "value_error", "The team's name needs letters or digits");
+    if (size < e->team_min)
+        ush_faults_add(faults, "members", "too_short",
+                       "A team has at least %lld people, you included", (long long)e->team_min);
+    if (size > e->team_max)
+        ush_faults_add(faults, "members", "too_long",
+                       "A team has at most %lld people, you included", (long long)e->team_max);
+}
+
+static void check_grade(const struct event *e, int64_t grade, struct ush_faults *faults)
+{
+    bool has_min = USH_HAS(e, event_grade_min), has_max = USH_HAS(e, event_grade_max);
+    if (!has_min && !has_max)
+        return;
+    if (!grade)
+        ush_faults_add(faults, "grade", "missing", "Please say which grade you are in");
+    else if ((has_min && grade < e->grade_min) || (has_max && grade > e->grade_max))
+        ush_faults_add(faults, "grade", "value_error", "This event is for other grades");
+}
+
+int form_check(const struct event_entry *e, const struct desk_request *rq,
+               const struct register_in *in, struct ush_faults *faults)
+{
+    size_t before = faults->count;
+    check_team(&e->event, rq, in, faults);
+    check_grade(&e->event, rq->grade, faults);
+    check_addresses(in, faults);
+    if (USH_HAS(&e->seats, seats_school_limit) && !in->school_key.at)
+        ush_faults_add(faults, "school", "missing",
+                       "Please say which school you are from: places are counted by school");
+    return faults->count > before ? USH_EINVAL : 0;
+}

@@ -1,0 +1,414 @@
+/*
+ * people.c - reading registrations, correcting them, and sending the private link again.
+ *
+ * Invariants of a correction:
+ *  1. Names are not in the ticket, so the ticket stays good.
+ *  2. Person, team and school keys follow the new details in the same transaction. If the new
+ *     person or team is registered already, nothing has changed.
+ *  3. A new address of the lead raises manage_rev: the link that went to the old one is dead.
+ */
+#include "domain/people.h"
+
+#include <ctype.h>
+
+#include "domain/mails.h"
+#include "domain/places.h"
+#include "domain/register.h"
+#include "gen/sql.h"
+
+USH_RECORD_DEFINE(participant, PARTICIPANT_FIELDS)
+USH_RECORD_DEFINE(registration, REGISTRATION_FIELDS)
+USH_RECORD_DEFINE(resend, RESEND_FIELDS)
+
+#define MAIL_ROW_FIELDS(F, R)                                                                      \
+    F(R, I64, state)                                                                               \
+    F(R, TIME, ended_at)                                                                           \
+    F(R, TEXT, note)
+USH_RECORD(mail_row, MAIL_ROW_FIELDS)
+USH_RECORD_DEFINE(mail_row, MAIL_ROW_FIELDS)
+
+/* ---- reading ------------------------------------------------------------------------------------
+ */
+
+/* Copies the texts of a row out of the view's memory. */
+static int keep_texts(const struct ush_record *r, void *row, struct ush_arena *arena)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        ush_text *t = (ush_text *)((char *)row + r->fields[i].offset);
+        if (r->fields[i].type == USH_TYPE_TEXT)
+            *t = t->at ? ush_arena_copy(arena, *t) : USH_NONE;
+    }
+    return arena->failed ? USH_ELIMIT : 0;
+}
+
+struct reading {
+    int64_t id;
+    struct ush_arena *arena;
+    struct registration_view *view;
+};
+
+static int read_one(struct ush_tx *view, void *arg)
+{
+    struct reading *r = arg;
+    struct registration_view *v = r->view;
+    struct ush_rows rows;
+    struct mail_row mail;
+    int found = ush_one(view, &sql_registration_one, &registration_record, &v->registration,
+                        USH_VALUES(r->id));
+    if (found <= 0)
+        return found < 0 ? found : USH_ENOTFOUND;
+    USH_TRY(keep_texts(&registration_record, &v->registration, r->arena));
+    USH_TRY(ush_all(view, &sql_participants_of, &participant_record, DESK_PEOPLE_MAX, &rows,
+                    USH_VALUES(r->id)));
+    v->people_count = rows.count;
+    v->people = USH_NEW_N(r->arena, struct participant, rows.count + 1);
+    if (!v->people)
+        return USH_ELIMIT;
+    for (size_t i = 0; i < rows.count; i++) {
+        v->people[i] = ((struct participant *)rows.at)[i];
+        USH_TRY(keep_texts(&participant_record, &v->people[i], r->arena));
+    }
+    if (v->registration.status == REGISTRATION_WAITLISTED)
+        USH_TRY(waiting_position(view, r->id, &v->waitlist_position));
+    found = ush_one(view, &sql_mail_of, &mail_row_record, &mail, USH_VALUES(r->id));
+    USH_TRY(found);
+    v->mail_state = -1;
+    if (found == 0)
+        return 0;
+    v->mail_state = mail.state;
+    v->mail_at = USH_HAS(&mail, mail_row_ended_at) ? mail.ended_at : 0;
+    v->mail_note = mail.note.at ? ush_arena_copy(r->arena, mail.note) : USH_T("");
+    return 0;
+}
+
+int registration_read(struct ush_db *db, int64_t id, struct ush_arena *arena,
+                      struct registration_view *ret)
+{
+    *ret = (struct registration_view){0};
+    struct reading r = {id, arena, ret};
+    return ush_read(db, read_one, &r);
+}
+
+int registration_open(struct fest *f, ush_text manage_token, struct ush_arena *arena,
+                      struct registration_view *ret)
+{
+    struct manage_token token;
+    if (manage_token_parse(manage_token, &token) < 0)
+        return USH_ENOTFOUND;
+    USH_TRY(registration_read(f->db, token.id, arena, ret));
+    return manage_token_fits(&f->keys, &token, ret->registration.manage_rev) ? 0 : USH_ENOTFOUND;
+}
+
+/* "%text%" in lower case, with the wildcards of LIKE escaped; empty for no text. */
+static ush_text pattern_of(ush_text text, struct ush_arena *arena)
+{
+    if (!text.len)
+        return USH_T("");
+    char *at = ush_arena_alloc(arena, 2 * text.len + 3);
+    size_t n = 0;
+    if (!at)
+        return USH_NONE;
+    at[n++] = '%';
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.at[i] == '%' || text.at[i] == '_' || text.at[i] == '\\')
+            at[n++] = '\\';
+        at[n++] = (char)tolower((unsigned char)text.at[i]);
+    }
+    at[n++] = '%';
+    return (ush_text){at, n};
+}
+
+struct listing {
+    const struct registration_filter *filter;
+    struct ush_arena *arena;
+    struct ush_rows *ret;
+};
+
+static int read_list(struct ush_tx *view, void *arg)
+{
+    struct listing *l = arg;
+    const struct registration_filter *f = l->filter;
+    int64_t from = f->event ? registration_make_id(f->event, 0) : 0;
+    int64_t end = f->event ? registration_make_id(f->event + 1, 0) : INT64_MAX;
+    int64_t limit = f->limit ? (int64_t)f->limit : 200;
+    ush_text pattern = pattern_of(f->text, view->arena);
+    struct ush_rows rows;
+    if (f->after_id > from)
+        from = f->after_id;
+    USH_TRY(ush_all(view, &sql_registrations_some, &registration_record, (size_t)limit, &rows,
+                    USH_VALUES(from, end, f->status, pattern, limit)));
+    struct registration *at = USH_NEW_N(l->arena, struct registration, rows.count + 1);
+    if (!at)
+        return USH_ELIMIT;
+    for (size_t i = 0; i < rows.count; i++) {
+        at[i] = ((struct registration *)rows.at)[i];
+        USH_TRY(keep_texts(&registration_record, &at[i], l->arena));
+    }
+    *l->ret = (struct ush_rows){at, rows.count};
+    return (int)rows.count;
+}
+
+int registrations_list(struct ush_db *db, const struct registration_filter *filter,
+                       struct ush_arena *arena, struct ush_rows *ret)
+{
+    struct listing l = {filter, arena, ret};
+    return ush_read(db, read_list, &l);
+}
+
+/* ---- corrections --------------------------------------------------------------------------------
+ */
+
+#define EDIT_FIELDS(F, R)                                                                          \
+    F(R, I64, registration)                                                                        \
+    F(R, LIST, people, .of = &desk_place_record, .max = 20)                                        \
+    F(R, TEXT, school, .max = 160, .optional = true)                                               \
+    F(R, BYTES, school_key, .max = 16, .optional = true)                                           \
+    F(R, TEXT, phone, .max = 20, .optional = true)                                                 \
+    F(R, I64, grade, .optional = true)                                                             \
+    F(R, TEXT, team_name, .max = 120, .optional = true)                                            \
+    F(R, BYTES, team_key, .max = 16, .optional = true)                                             \
+    F(R, I64, by_organiser)                                                                        \
+    F(R, TEXT, actor, .max = 120)
+USH_RECORD(edit, EDIT_FIELDS)
+USH_RECORD_DEFINE(edit, EDIT_FIELDS)
+
+struct correction {
+    const struct edit *in;
+    const struct seat_row *row;
+    const struct seats *seats;
+    int64_t manage_rev;
+    struct change_result *out;
+};
+
+/* Moves the count from the old school to the new one. USH_ECONFLICT when that one is full. */
+static int move_school(struct ush_tx *tx, const struct correction *c)
+{
+    ush_text old = c->row->school_key, new = c->in->school_key;
+    struct ush_rows rows;
+    if (!USH_HAS(c->seats, seats_school_limit) || ush_text_equal(old, new))
+        return 0;
+    if (old.at)
+        USH_TRY(ush_exec(tx, &sql_school_give, USH_VALUES(USH_BYTES(old))));
+    if (!new.at)
+        return 0;
+    USH_TRY(ush_exec(tx, &sql_school_take, USH_VALUES(USH_BYTES(new), c->seats->event_id, 1)));
+    USH_TRY(ush_all(tx, &sql_schools_known, &key_row_record, 1, &rows, USH_VALUES(USH_BYTES(new))));
+    const struct key_row *known = rows.at;
+    if (rows.count && known->id <= c->seats->school_limit)
+        return 0;
+    c->out->outcome = CHANGE_REFUSED;
+    c->out->text = USH_T("This school has no place left in the event");
+    USH_SET(c->out, change_result_text);
+    return USH_ECONFLICT;
+}
+
+static int write_correction(struct ush_tx *tx, void *arg)
+{
+    const struct correction *c = arg;
+    const struct edit *in = c->in;
+    const struct desk_place *p = in->people.at;
+    USH_TRY(move_school(tx, c));
+    USH_TRY(
+        ush_exec(tx, &sql_registration_edit,
+                 USH_VALUES(in->registration, in->school, USH_BYTES(in->school_key), in->phone,
+                            USH_HAS(in, edit_grade) ? ush_value_i64(in->grade) : USH_NULL,
+                            in->team_name, USH_BYTES(in->team_key), c->manage_rev, tx->now_ms)));
+    USH_TRY(ush_exec(tx, &sql_participants_delete, USH_VALUES(in->registration)));
+    for (size_t i = 0; i < in->people.count; i++)
+        USH_TRY(ush_exec(tx, &sql_participant_insert,
+                         USH_VALUES(in->registration, (int64_t)i, p[i].name, p[i].email,
+                                    USH_BYTES(p[i].dedupe_key))));
+    return 0;
+}
+
+/* Reads what a change of one registration needs: 1, or 0 with the outcome in `out`. */
+static int find(struct ush_tx *tx, int64_t registration, struct seats *seats, struct seat_row *row,
+                struct change_result *out)
+{
+    int found = seats_lock(tx, registration_event_of(registration), seats);
+    if (found > 0)
+        found =
+            ush_one(tx, &sql_registration_seat, &seat_row_record, row, USH_VALUES(registration));
+    USH_TRY(found);
+    out->outcome = found == 0                              ? CHANGE_NOT_FOUND
+                   : row->status == REGISTRATION_CANCELLED ? CHANGE_DEAD
+                                                           : CHANGE_DONE;
+    out->manage_rev = found ? row->manage_rev : 0;
+    out->taken = found ? seats->taken : 0;
+    return out->outcome == CHANGE_DONE;
+}
+
+/* The lead's address differs from the stored one. */
+static int address_changes(struct ush_tx *tx, const struct edit *in)
+{
+    struct ush_rows rows;
+    const struct desk_place *lead = in->people.at;
+    USH_TRY(ush_all(tx, &sql_participants_of, &participant_record, DESK_PEOPLE_MAX, &rows,
+                    USH_VALUES(in->registration)));
+    const struct participant *stored = rows.at;
+    return !rows.count || !ush_text_equal(stored->email, lead->email);
+}
+
+static int edit_run(struct ush_tx *tx, const void *input, void *output)
+{
+    const struct edit *in = input;
+    struct change_result *out = output;
+    struct seats seats;
+    struct seat_row row;
+    struct event e;
+    int go = find(tx, in->registration, &seats, &row, out);
+    if (go <= 0)
+        return go;
+    USH_TRY(ush_one(tx, &sql_event_by_id, &event_record, &e, USH_VALUES(seats.event_id)));
+    if (!in->by_organiser && tx->now_ms >= e.edit_until) {
+        out->outcome = CHANGE_TOO_LATE;
+        out->until = e.edit_until;
+        USH_SET(out, change_result_until);
+        return 0;
+    }
+    int moved = address_changes(tx, in);
+    USH_TRY(moved);
+    struct correction c = {in, &row, &seats, row.manage_rev + moved, out};
+    int rc = ush_savepoint(tx, write_correction, &c);
+    if (rc == USH_ECONFLICT) {
+        if (out->outcome != CHANGE_REFUSED)
+            out->outcome = CHANGE_DUPLICATE;
+        return 0;
+    }
+    USH_TRY(rc);
+    out->manage_rev = c.manage_rev;
+    if (moved) {
+        struct ush_job_new job = mail_job(MAIL_RESEND, in->registration, tx->now_ms);
+        USH_TRY(ush_jobs_put(tx, &job, 1));
+    }
+    return audit(tx, &(struct audit_entry){in->actor, "edit", seats.event_id, in->registration,
+                                           moved ? USH_T("address") : USH_NONE});
+}
+
+const struct ush_operation op_edit = {
+    .name = "edit",
+    .in = &edit_record,
+    .out = &change_result_record,
+    .run = edit_run,
+};
+
+int registration_edit(struct fest *f, const struct edit_request *rq, struct ush_arena *arena,
+                      struct ush_faults *faults, struct change_result *ret)
+{
+    struct event_list *list EVENTS_HELD = NULL;
+    struct register_in form;
+    USH_TRY(events_take(f, &list));
+    const struct event_entry *e = event_find_id(list, registration_event_of(rq->registration));
+    if (!e)
+        return USH_ENOTFOUND;
+    const struct desk_request typed = {
+        .name = rq->name,
+        .email = rq->email,
+        .school = rq->school,
+        .phone = rq->phone,
+        .grade = rq->grade,
+        .team = rq->team,
+        .members = rq->members,
+        .member_count = rq->member_count,
+    };
+    USH_TRY(form_keys(f, e, &typed, arena, &form));
+    USH_TRY(form_check(e, &typed, &form, faults));
+    struct edit in = {
+        .registration = rq->registration,
+        .people = form.people,
+        .school = form.school,
+        .school_key = form.school_key,
+        .phone = form.phone,
+        .grade = form.grade,
+        .team_name = form.team_name,
+        .team_key = form.team_key,
+        .by_organiser = rq->by_organiser,
+        .actor = rq->actor,
+    };
+    if (rq->grade)
+        USH_SET(&in, edit_grade);
+    return fest_change(f, &op_edit, &in, ret, arena);
+}
+
+/* ---- sending again ------------------------------------------------------------------------------
+ */
+
+static int resend_run(struct ush_tx *tx, const void *input, void *output)
+{
+    const struct resend *in = input;
+    struct change_result *out = output;
+    struct seats seats;
+    struct seat_row row;
+    int go = find(tx, in->registration, &seats, &row, out);
+    if (go <= 0)
+        return go;
+    if (!in->force && USH_HAS(&row, seat_row_resent_at) &&
+        tx->now_ms < row.resent_at + RESEND_EVERY_MS) {
+        out->outcome = CHANGE_TOO_SOON;
+        out->until = row.resent_at + RESEND_EVERY_MS;
+        USH_SET(out, change_result_until);
+        return 0;
+    }
+    out->manage_rev += in->new_link != 0;
+    USH_TRY(ush_exec(tx, &sql_registration_resend,
+                     USH_VALUES(in->registration, tx->now_ms, out->manage_rev)));
+    struct ush_job_new job = mail_job(MAIL_RESEND, in->registration, tx->now_ms);
+    USH_TRY(ush_jobs_put(tx, &job, 1));
+    return audit(tx, &(struct audit_entry){in->actor, "resend", seats.event_id, in->registration,
+                                           in->new_link ? USH_T("new link") : USH_NONE});
+}
+
+const struct ush_operation op_resend = {
+    .name = "resend",
+    .in = &resend_record,
+    .out = &change_result_record,
+    .run = resend_run,
+};
+
+enum { FOUND_MAX = 100 };
+struct finding_people {
+    const char *keys; /* 16 bytes per event */
+    size_t events;
+    int64_t found[FOUND_MAX];
+    size_t count;
+};
+
+static int find_people(struct ush_tx *view, void *arg)
+{
+    struct finding_people *f = arg;
+    for (size_t i = 0; i < f->events; i++) {
+        char low[KEY_BYTES] = {0}, high[KEY_BYTES];
+        struct ush_rows rows;
+        memcpy(low, f->keys + i * KEY_BYTES, KEY_BYTES / 2);
+        memcpy(high, low, KEY_BYTES / 2);
+        memset(high + KEY_BYTES / 2, 0xff, KEY_BYTES / 2);
+        USH_TRY(ush_all(view, &sql_people_of_address, &number_record, 10000, &rows,
+                        USH_VALUES(USH_BYTES(((ush_text){low, KEY_BYTES})),
+                                   USH_BYTES(((ush_text){high, KEY_BYTES})))));
+        for (size_t k = 0; k < rows.count && f->count < FOUND_MAX; k++)
+            f->found[f->count++] = ((struct number *)rows.at)[k].number;
+    }
+    return 0;
+}
+
+int registrations_resend_to(struct fest *f, ush_text email, struct ush_arena *arena)
+{
+    struct event_list *list EVENTS_HELD = NULL;
+    USH_TRY(events_take(f, &list));
+    char *keys = ush_arena_alloc(arena, list->count * KEY_BYTES + 1);
+    struct finding_people found = {.keys = keys};
+    if (!keys)
+        return USH_ELIMIT;
+    for (size_t i = 0; i < list->count; i++) {
+        ush_text key = form_person_key(f, &list->at[i].event, USH_T(""), email, arena);
+        if (key.at)
+            memcpy(keys + found.events++ * KEY_BYTES, key.at, KEY_BYTES);
+    }
+    USH_TRY(ush_read(f->db, find_people, &found));
+    for (size_t i = 0; i < found.count; i++) {
+        struct resend in = {.registration = found.found[i], .actor = USH_T("find")};
+        struct change_result out;
+        USH_TRY(ush_change(f->db, &op_resend, &in, &out, arena));
+    }
+    return 0;
+}

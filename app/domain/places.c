@@ -1,0 +1,327 @@
+/*
+ * places.c - places given back, moved up, added and taken away.
+ *
+ *   cancel        confirmed: the place goes to the longest waiting, in the same transaction;
+ *                 waitlisted: the queue gets shorter. Cancelling twice changes nothing.
+ *   seats         capacity, waitlist, open, close. More places are filled from the waitlist at
+ *                 once. Fewer than are taken is refused with the number: nobody is ever dropped.
+ *   promote       the organiser's button, also after promote_until
+ *   event_cancel  closes for good and writes to everybody
+ *
+ * Invariants:
+ *  1. The counters change together with the rows they count.
+ *  2. While anybody waits and the waitlist moves, no place stays free: what frees one fills it.
+ *  3. A dead registration holds no key: person, team and school may register again. It never
+ *     becomes live again.
+ */
+#include "domain/places.h"
+
+#include "domain/events.h"
+#include "domain/mails.h"
+#include "gen/sql.h"
+
+USH_RECORD_DEFINE(number, NUMBER_FIELDS)
+USH_RECORD_DEFINE(key_row, KEY_ROW_FIELDS)
+USH_RECORD_DEFINE(change_result, CHANGE_RESULT_FIELDS)
+USH_RECORD_DEFINE(cancel, CANCEL_FIELDS)
+USH_RECORD_DEFINE(seats_change, SEATS_CHANGE_FIELDS)
+USH_RECORD_DEFINE(promote, PROMOTE_FIELDS)
+USH_RECORD_DEFINE(event_cancel, EVENT_CANCEL_FIELDS)
+
+USH_RECORD_DEFINE(seat_row, SEAT_ROW_FIELDS)
+
+/* ---- shared -------------------------------------------------------------------------------------
+ */
+
+int number_read(struct ush_tx *tx, const struct ush_statement *s, int64_t *ret,
+                const struct ush_value *values, size_t n)
+{
+    struct number row = {0};
+    USH_TRY(ush_one(tx, s, &number_record, &row, values, n));
+    *ret = row.number;
+    return 0;
+}
+
+int seats_lock(struct ush_tx *tx, int64_t event, struct seats *ret)
+{
+    ush_text ids = ush_arena_printf(tx->arena, "[%lld]", (long long)event);
+    return ush_one(tx, &sql_seats_lock, &seats_record, ret, USH_VALUES(ids));
+}
+
+int seats_store(struct ush_tx *tx, const struct seats *s)
+{
+    return ush_exec_rows(tx, &sql_seats_update, &seats_record, s, 1);
+}
+
+int audit(struct ush_tx *tx, const struct audit_entry *e)
+{
+    USH_TRY(ush_exec(tx, &sql_audit_insert,
+                     USH_VALUES(tx->now_ms, e->actor, e->action,
+                                e->event ? ush_value_i64(e->event) : USH_NULL,
+                                e->registration ? ush_value_i64(e->registration) : USH_NULL,
+                                e->detail)));
+    return 0;
+}
+
+bool waiting_moves(const struct ush_tx *tx, const struct seats *s)
+{
+    return s->gate != GATE_CANCELLED && tx->now_ms < s->promote_until;
+}
+
+int waiting_position(struct ush_tx *tx, int64_t registration, int64_t *ret)
+{
+    int64_t from = registration_make_id(registration_event_of(registration), 0);
+    return number_read(tx, &sql_waiting_before, ret, USH_VALUES(from, registration));
+}
+
+int waiting_promote(struct ush_tx *tx, struct seats *s, int64_t most)
+{
+    int64_t n = seats_promotable(s);
+    struct ush_rows rows;
+    if (n > most)
+        n = most;
+    if (n <= 0)
+        return 0;
+    USH_TRY(ush_all(tx, &sql_waiting_first, &number_record, (size_t)n, &rows,
+                    USH_VALUES(registration_make_id(s->event_id, 0),
+                               registration_make_id(s->event_id + 1, 0), n)));
+    struct ush_job_new *jobs = USH_NEW_N(tx->arena, struct ush_job_new, rows.count);
+    if (!jobs)
+        return USH_ELIMIT;
+    for (size_t i = 0; i < rows.count; i++) {
+        int64_t id = ((struct number *)rows.at)[i].number;
+        USH_TRY(ush_exec(tx, &sql_registration_promote, USH_VALUES(id, tx->now_ms)));
+        jobs[i] = mail_job(MAIL_PROMOTED, id, tx->now_ms);
+    }
+    s->taken += (int64_t)rows.count;
+    s->waiting -= (int64_t)rows.count;
+    USH_TRY(ush_jobs_put(tx, jobs, rows.count));
+    return (int)rows.count;
+}
+
+/* ---- cancel -------------------------------------------------------------------------------------
+ */
+
+static int give_back(struct ush_tx *tx, const struct cancel *in, const struct seat_row *row,
+                     struct seats *s)
+{
+    USH_TRY(ush_exec(tx, &sql_registration_cancel,
+                     USH_VALUES(in->registration, tx->now_ms, in->reason)));
+    USH_TRY(ush_exec(tx, &sql_people_release, USH_VALUES(in->registration)));
+    if (row->school_key.at && USH_HAS(s, seats_school_limit))
+        USH_TRY(ush_exec(tx, &sql_school_give, USH_VALUES(USH_BYTES(row->school_key))));
+    if (row->status == REGISTRATION_CONFIRMED)
+        s->taken--;
+    else
+        s->waiting--;
+    return 0;
+}
+
+static int cancel_run(struct ush_tx *tx, const void *input, void *output)
+{
+    const struct cancel *in = input;
+    struct change_result *out = output;
+    struct seats s;
+    struct seat_row row;
+    struct event e;
+    int64_t id = registration_event_of(in->registration);
+    int found = seats_lock(tx, id, &s);
+    if (found > 0)
+        found = ush_one(tx, &sql_registration_seat, &seat_row_record, &row,
+                        USH_VALUES(in->registration));
+    if (found > 0)
+        found = ush_one(tx, &sql_event_by_id, &event_record, &e, USH_VALUES(id));
+    USH_TRY(found);
+    out->outcome = CHANGE_NOT_FOUND;
+    if (found == 0)
+        return 0;
+    out->taken = s.taken;
+    out->manage_rev = row.manage_rev;
+    out->outcome = CHANGE_NOTHING;
+    if (row.status == REGISTRATION_CANCELLED)
+        return 0;
+    if (ush_text_equal(in->reason, USH_T("by_student")) && tx->now_ms >= e.cancel_until) {
+        out->outcome = CHANGE_TOO_LATE;
+        out->until = e.cancel_until;
+        USH_SET(out, change_result_until);
+        return 0;
+    }
+    USH_TRY(give_back(tx, in, &row, &s));
+    if (waiting_moves(tx, &s))
+        USH_TRY(out->promoted = waiting_promote(tx, &s, INT64_MAX));
+    USH_TRY(seats_store(tx, &s));
+    struct ush_job_new job = mail_job(MAIL_CANCELLED, in->registration, tx->now_ms);
+    USH_TRY(ush_jobs_put(tx, &job, 1));
+    out->outcome = CHANGE_DONE;
+    out->taken = s.taken;
+    return audit(tx, &(struct audit_entry){.actor = in->actor,
+                                           .action = "cancel",
+                                           .event = id,
+                                           .registration = in->registration,
+                                           .detail = in->reason});
+}
+
+const struct ush_operation op_cancel = {
+    .name = "cancel",
+    .in = &cancel_record,
+    .out = &change_result_record,
+    .run = cancel_run,
+};
+
+/* ---- capacity, waitlist, open, close ------------------------------------------------------------
+ */
+
+/* Event and locked seats by slug: 1, or 0 when there is none. */
+static int find(struct ush_tx *tx, ush_text slug, struct event *ret_event, struct seats *ret_seats)
+{
+    int found = ush_one(tx, &sql_event_one, &event_record, ret_event, USH_VALUES(slug));
+    return found > 0 ? seats_lock(tx, ret_event->id, ret_seats) : found;
+}
+
+/* Sets an optional number where -1 means that it is absent. */
+static void set_optional(struct seats *s, int position, int64_t *field, int64_t value)
+{
+    *field = value < 0 ? 0 : value;
+    s->has &= ~(UINT64_C(1) << position);
+    if (value >= 0)
+        USH_SET(s, position);
+}
+
+static int seats_run(struct ush_tx *tx, const void *input, void *output)
+{
+    const struct seats_change *in = input;
+    struct change_result *out = output;
+    struct event e;
+    struct seats s;
+    int found = find(tx, in->slug, &e, &s);
+    USH_TRY(found);
+    out->outcome = CHANGE_NOT_FOUND;
+    if (found == 0)
+        return 0;
+    const struct seats before = s;
+    out->taken = s.taken;
+    out->outcome = CHANGE_DEAD;
+    if (s.gate == GATE_CANCELLED)
+        return 0;
+    if (USH_HAS(in, seats_change_capacity)) {
+        out->outcome = CHANGE_BELOW_TAKEN;
+        if (in->capacity >= 0 && in->capacity < s.taken)
+            return 0;
+        set_optional(&s, seats_capacity, &s.capacity, in->capacity);
+    }
+    if (USH_HAS(in, seats_change_waitlist))
+        set_optional(&s, seats_waitlist_capacity, &s.waitlist_capacity, in->waitlist);
+    if (USH_HAS(in, seats_change_gate))
+        s.gate = ush_text_equal(in->gate, USH_T("open")) ? GATE_OPEN : GATE_CLOSED;
+    out->outcome = CHANGE_NOTHING;
+    if (before.has == s.has && before.capacity == s.capacity && before.gate == s.gate &&
+        before.waitlist_capacity == s.waitlist_capacity)
+        return 0;
+    if (waiting_moves(tx, &s))
+        USH_TRY(out->promoted = waiting_promote(tx, &s, INT64_MAX));
+    USH_TRY(seats_store(tx, &s));
+    out->outcome = CHANGE_DONE;
+    out->taken = s.taken;
+    struct ush_buf detail;
+    ush_buf_init(&detail, 4096);
+    ush_record_encode_json(&seats_change_record, in, &detail);
+    int rc = audit(tx, &(struct audit_entry){.actor = in->actor,
+                                             .action = "seats",
+                                             .event = e.id,
+                                             .detail = ush_buf_text(&detail)});
+    ush_buf_fini(&detail);
+    return rc;
+}
+
+const struct ush_operation op_seats = {
+    .name = "seats",
+    .in = &seats_change_record,
+    .out = &change_result_record,
+    .run = seats_run,
+};
+
+static int promote_run(struct ush_tx *tx, const void *input, void *output)
+{
+    const struct promote *in = input;
+    struct change_result *out = output;
+    struct event e;
+    struct seats s;
+    int found = find(tx, in->slug, &e, &s);
+    USH_TRY(found);
+    out->outcome = !found                     ? CHANGE_NOT_FOUND
+                   : s.gate == GATE_CANCELLED ? CHANGE_DEAD
+                                              : CHANGE_NOTHING;
+    if (out->outcome != CHANGE_NOTHING)
+        return 0;
+    USH_TRY(out->promoted = waiting_promote(tx, &s, in->count));
+    out->taken = s.taken;
+    if (!out->promoted)
+        return 0;
+    out->outcome = CHANGE_DONE;
+    USH_TRY(seats_store(tx, &s));
+    return audit(tx, &(struct audit_entry){in->actor, "promote", e.id, 0, USH_NONE});
+}
+
+const struct ush_operation op_promote = {
+    .name = "promote",
+    .in = &promote_record,
+    .out = &change_result_record,
+    .run = promote_run,
+};
+
+/* ---- cancel an event ----------------------------------------------------------------------------
+ */
+
+/* One mail per live registration, a page of ids at a time so that memory stays bounded. */
+static int tell_everybody(struct ush_tx *tx, int64_t event)
+{
+    enum { PAGE = 200 };
+    int64_t after = registration_make_id(event, 0), end = registration_make_id(event + 1, 0);
+    struct ush_job_new jobs[PAGE];
+    for (;;) {
+        struct ush_arena_mark mark = ush_arena_mark(tx->arena);
+        struct ush_rows rows;
+        USH_TRY(ush_all(tx, &sql_event_live, &number_record, PAGE, &rows,
+                        USH_VALUES(after, end, PAGE)));
+        for (size_t i = 0; i < rows.count; i++) {
+            after = ((struct number *)rows.at)[i].number;
+            jobs[i] = mail_job(MAIL_EVENT_CANCELLED, after, tx->now_ms);
+        }
+        ush_arena_rewind(tx->arena, mark);
+        if (rows.count)
+            USH_TRY(ush_jobs_put(tx, jobs, rows.count));
+        if (rows.count < PAGE)
+            return 0;
+    }
+}
+
+static int event_cancel_run(struct ush_tx *tx, const void *input, void *output)
+{
+    const struct event_cancel *in = input;
+    struct change_result *out = output;
+    struct event e;
+    struct seats s;
+    int found = find(tx, in->slug, &e, &s);
+    USH_TRY(found);
+    out->taken = found ? s.taken : 0;
+    out->outcome = !found                     ? CHANGE_NOT_FOUND
+                   : s.gate == GATE_CANCELLED ? CHANGE_NOTHING
+                                              : CHANGE_DONE;
+    if (out->outcome != CHANGE_DONE)
+        return 0;
+    s.gate = GATE_CANCELLED;
+    USH_TRY(seats_store(tx, &s));
+    e.status = USH_T("cancelled");
+    e.version++;
+    e.updated_at = tx->now_ms;
+    USH_TRY(ush_exec_rows(tx, &sql_event_update, &event_record, &e, 1));
+    USH_TRY(tell_everybody(tx, e.id));
+    return audit(tx, &(struct audit_entry){in->actor, "event_cancel", e.id, 0, USH_NONE});
+}
+
+const struct ush_operation op_event_cancel = {
+    .name = "event_cancel",
+    .in = &event_cancel_record,
+    .out = &change_result_record,
+    .run = event_cancel_run,
+};

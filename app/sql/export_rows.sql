@@ -1,0 +1,8 @@
+-- A row per participant, leads first: $1 < id < $2, status $3 or any (0).
+SELECT r.id, e.slug, r.status, r.school, r.grade, r.phone, r.team_name, r.created_at,
+       r.promoted_at, r.cancelled_at, p.position, p.name, p.email
+  FROM registrations r
+  JOIN participants p ON p.registration_id = r.id
+  JOIN events e ON e.id = r.id / 4294967296
+ WHERE r.id > $1 AND r.id < $2 AND ($3 = 0 OR r.status = $3)
+ ORDER BY r.id, p.position

@@ -1,0 +1,1 @@
+DELETE FROM participants WHERE registration_id = $1

@@ -1,0 +1,1 @@
+DELETE FROM event_school_seats WHERE event_id = $1

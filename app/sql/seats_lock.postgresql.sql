@@ -1,0 +1,7 @@
+-- The hot rows of a batch, locked in ascending order, so batches never wait in a circle.
+SELECT event_id, capacity, waitlist_capacity, taken, waiting, next_seq, opens_at, closes_at, gate,
+       school_limit, promote_until
+  FROM event_seats
+ WHERE event_id IN (SELECT value::bigint FROM json_array_elements_text($1::json))
+ ORDER BY event_id
+   FOR UPDATE

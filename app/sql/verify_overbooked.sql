@@ -1,0 +1,5 @@
+SELECT e.slug AS subject, s.capacity AS expected, r.n AS found
+  FROM event_seats s JOIN events e ON e.id = s.event_id
+  JOIN (SELECT id / 4294967296 AS event, count(*) AS n FROM registrations WHERE status = 1
+         GROUP BY id / 4294967296) r ON r.event = s.event_id
+ WHERE r.n > s.capacity

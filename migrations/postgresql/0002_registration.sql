@@ -1,0 +1,126 @@
+-- Events and registrations.
+--
+-- The registration path stays lean: one registration writes registrations (and its request key),
+-- one row of participants per person (and its key), one job. Each index below names its query.
+
+CREATE TABLE events (
+    id BIGINT PRIMARY KEY,
+    slug TEXT NOT NULL UNIQUE, -- event_one.sql; also keeps links from being used again
+    title TEXT NOT NULL,
+    summary TEXT NOT NULL,
+    description TEXT NOT NULL,
+    category TEXT NOT NULL,
+    venue TEXT NOT NULL,
+    starts_at BIGINT NOT NULL,
+    ends_at BIGINT NOT NULL,
+    tz TEXT NOT NULL,
+    utc_offset_min BIGINT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('individual', 'team')),
+    team_min BIGINT NOT NULL,
+    team_max BIGINT NOT NULL,
+    dedupe TEXT NOT NULL CHECK (dedupe IN ('email', 'email_name', 'none')),
+    grade_min BIGINT,
+    grade_max BIGINT,
+    edit_until BIGINT NOT NULL,
+    cancel_until BIGINT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('published', 'cancelled')),
+    version BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    CHECK (ends_at >= starts_at),
+    CHECK (1 <= team_min AND team_min <= team_max AND team_max <= 20)
+);
+
+-- The hot row: all that decides about places, apart from the texts, so that mending a description
+-- never waits behind the rush. The checks are the second lock behind seats.c.
+CREATE TABLE event_seats (
+    event_id BIGINT PRIMARY KEY REFERENCES events (id),
+    capacity BIGINT,
+    waitlist_capacity BIGINT,
+    taken BIGINT NOT NULL DEFAULT 0,
+    waiting BIGINT NOT NULL DEFAULT 0,
+    next_seq BIGINT NOT NULL DEFAULT 1,
+    opens_at BIGINT NOT NULL,
+    closes_at BIGINT NOT NULL,
+    gate BIGINT NOT NULL DEFAULT 1 CHECK (gate IN (0, 1, 2)),
+    school_limit BIGINT,
+    promote_until BIGINT NOT NULL,
+    CHECK (taken >= 0 AND waiting >= 0),
+    CHECK (capacity IS NULL OR taken <= capacity)
+) WITH (fillfactor = 10); -- updates stay on the page; vacuum has little to do
+
+-- Live registrations per school, where an event limits them. The key is of event and folded name.
+CREATE TABLE event_school_seats (
+    school_key BYTEA PRIMARY KEY, -- schools_known.sql
+    event_id BIGINT NOT NULL REFERENCES events (id),
+    taken BIGINT NOT NULL CHECK (taken >= 0)
+);
+
+-- id is (event << 32) | seq: primary key, order of arrival and unique (event, seq) in one. It needs
+-- no foreign key: verify looks for registrations of events that do not exist.
+CREATE TABLE registrations (
+    id BIGINT PRIMARY KEY,
+    status BIGINT NOT NULL CHECK (status IN (1, 2, 3)), -- confirmed, waitlisted, cancelled
+    request_key BYTEA NOT NULL,
+    request_fp BYTEA NOT NULL,
+    submit_id BIGINT NOT NULL,
+    ticket_rev BIGINT NOT NULL DEFAULT 1,
+    manage_rev BIGINT NOT NULL DEFAULT 1,
+    source BIGINT NOT NULL,
+    guardian_ok BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    grade BIGINT,
+    school TEXT,
+    school_key BYTEA, -- while live, where schools are limited
+    phone TEXT,
+    team_name TEXT,
+    team_key BYTEA, -- while live
+    promoted_at BIGINT,
+    cancelled_at BIGINT,
+    cancel_reason TEXT,
+    resent_at BIGINT
+);
+-- requests_known.sql: a request that comes a second time finds its registration.
+CREATE UNIQUE INDEX registrations_request_key ON registrations (request_key);
+-- teams_known.sql: a team's name is used once per event (the key is of event and name).
+CREATE UNIQUE INDEX registrations_team_key ON registrations (team_key) WHERE team_key IS NOT NULL;
+-- waiting_first.sql, waiting_before.sql: who moves up, and who stands before whom.
+CREATE INDEX registrations_waiting ON registrations (id) WHERE status = 2;
+
+-- Position 0 is the lead. dedupe_key says who it is within the event (the first eight bytes are of
+-- event and address alone); NULL where persons are not compared or the registration is dead.
+CREATE TABLE participants (
+    registration_id BIGINT NOT NULL, -- no foreign key on the hot path: verify looks for orphans
+    position BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    email TEXT,
+    dedupe_key BYTEA,
+    PRIMARY KEY (registration_id, position)
+);
+-- people_known.sql, and people_of_address.sql by its first half: the same person, once per event.
+CREATE UNIQUE INDEX participants_dedupe_key ON participants (dedupe_key)
+    WHERE dedupe_key IS NOT NULL;
+
+-- mail_of.sql: what became of the mails about a registration; and verify, which wants one for each.
+CREATE INDEX jobs_subject ON jobs (subject) WHERE subject IS NOT NULL;
+
+-- How many mails went to an address lately. Not on the registration path: job workers count.
+CREATE TABLE mail_counts (
+    address_key BYTEA PRIMARY KEY, -- mail_count_one.sql
+    hour_at BIGINT NOT NULL,
+    hour_count BIGINT NOT NULL,
+    day_at BIGINT NOT NULL,
+    day_count BIGINT NOT NULL
+);
+
+-- What organisers and students changed. Appended only.
+CREATE TABLE audit (
+    id BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    at BIGINT NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    event_id BIGINT,
+    registration_id BIGINT,
+    detail TEXT
+);

@@ -1,0 +1,96 @@
+/*
+ * fixture.h - a fest in memory for tests of the application's lower floor.
+ *
+ * A body runs inside a loop with an open database (SQLite in memory, changes in this process), all
+ * migrations applied and a fixed secret, so nothing touches the disk.
+ */
+#ifndef TESTS_APP_FIXTURE_H
+#define TESTS_APP_FIXTURE_H
+
+#include <check.h>
+#include <stdlib.h>
+
+#include "domain/desk.h"
+#include "domain/fest.h"
+#include "domain/import.h"
+#include "domain/people.h"
+#include "domain/verify.h"
+#include "usher/sim.h"
+
+struct fixture {
+    struct fest fest;
+    struct settings settings;
+    struct ush_arena arena;
+};
+
+static void fixture_open(struct fixture *x)
+{
+    static const struct ush_db_options options = {
+        .url = "sqlite::memory:", .role = USH_DB_LOCAL, .operations = fest_operations};
+    const uint8_t master[32] = {7};
+    struct ush_buf problem;
+    int error = 0;
+    *x = (struct fixture){0};
+    ush_log_init(&(struct ush_log_options){.fd = 2, .level = USH_LOG_WARN});
+    ush_buf_init(&problem, 1024);
+    ush_arena_init(&x->arena, NULL, 0, 256 << 20);
+    ck_assert_int_eq(ush_settings_load(settings_table, settings_count, SETTINGS_PREFIX, NULL,
+                                       &x->settings, &problem),
+                     0);
+    ck_assert_int_eq(settings_check(&x->settings, &problem), 0);
+    ush_buf_fini(&problem);
+    x->fest = (struct fest){.settings = &x->settings, .db = ush_db_open(&options, &error)};
+    ck_assert_msg(x->fest.db != NULL, "open: %s", ush_error_text(error));
+    ck_assert_int_ge(ush_migrate(x->fest.db, &fest_migrations), 0);
+    keys_derive(&x->fest.keys, master);
+    x->fest.events = events_cache_new(x->fest.db);
+    x->fest.desk = desk_new();
+}
+
+static void fixture_close(struct fixture *x)
+{
+    ush_db_close(x->fest.db);
+    fest_close(&x->fest);
+    ush_arena_fini(&x->arena);
+}
+
+/* Stores events given as JSON; a fault ends the test with the report. */
+static void fixture_import(struct fixture *x, const char *json)
+{
+    struct import_result result;
+    const struct import_options options = {
+        .format = IMPORT_JSON, .tz = "Asia/Kolkata", .actor = USH_T("test")};
+    int rc = import_events(x->fest.db, ush_text_of(json), &options, &x->arena, &result);
+    const struct import_report *r = result.rows.at;
+    for (size_t i = 0; i < result.rows.count; i++)
+        ck_assert_msg(!ush_text_equal(r[i].action, USH_T("error")), "%.*s", USH_PR(r[i].text));
+    ck_assert_int_eq(rc, 0);
+    ck_assert(result.applied);
+    events_forget(&x->fest);
+}
+
+/* The findings of verify as one text; empty when all is well. */
+static inline const char *fixture_verify(struct fixture *x)
+{
+    struct verify_result v;
+    int rc = verify_all(x->fest.db, &x->arena, &v);
+    ush_text all = USH_T("");
+    if (rc < 0)
+        return ush_error_text(rc);
+    for (size_t i = 0; i < v.findings.count; i++) {
+        const struct finding *f = (struct finding *)v.findings.at + i;
+        all = ush_arena_printf(&x->arena, "%.*s%.*s (%.*s): %.*s\n", USH_PR(all), USH_PR(f->check),
+                               USH_PR(f->subject), USH_PR(f->text));
+    }
+    return all.at;
+}
+
+/* Runs `body` in an epoll loop. */
+static inline void fixture_run(int (*body)(void *))
+{
+    struct fixture x;
+    ck_assert_int_eq(ush_run(&(struct ush_loop_options){.backend = USH_BACKEND_EPOLL}, body, &x),
+                     0);
+}
+
+#endif
