@@ -19,8 +19,6 @@ ifeq ($(VARIANT),asan)
 BASE_FLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1
 else ifeq ($(VARIANT),tsan)
 BASE_FLAGS += -fsanitize=thread -O1
-else ifeq ($(VARIANT),fuzz)
-BASE_FLAGS += -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -O1
 else
 BASE_FLAGS += $(HARDEN)
 endif
@@ -43,7 +41,7 @@ ifeq ($(V),)
 say = @printf '  %-6s %s\n' $(1) $(2);
 endif
 
-.PHONY: all deps deps-test run test test-unit test-e2e test-asan test-tsan test-valgrind fuzz lint bench \
+.PHONY: all deps deps-test run test test-unit test-e2e test-asan test-tsan test-valgrind lint bench \
 	clean help format examples
 .DEFAULT_GOAL := all
 MAKEFLAGS += --no-builtin-rules
@@ -101,11 +99,9 @@ $(BUILD)/tests/unit/app_%: $(BUILD)/tests/unit/app_%.c.o $(BUILD)/libapp.a $(BUI
 $(BUILD)/tests/sim/app_%: $(BUILD)/tests/sim/app_%.c.o $(BUILD)/libapp.a $(BUILD)/libusher.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(objects_first) $(shell pkg-config --libs check) $(LIBS)
-# A fuzz target replays its corpus, unless it is built to look for new inputs (tools/fuzz).
-replay := $(if $(filter fuzz,$(VARIANT)),,$(BUILD)/tests/fuzz/replay.c.o)
-$(fuzz): $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.c.o $(replay) $(BUILD)/libusher.a
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.c.o $(BUILD)/tests/fuzz/replay.c.o $(BUILD)/libusher.a
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) $(if $(replay),,-fsanitize=fuzzer) -o $@ $(objects_first) $(LIBS)
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(objects_first) $(LIBS)
 $(BUILD)/tests/%: $(BUILD)/tests/%.c.o $(BUILD)/libusher.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(objects_first) $(shell pkg-config --libs check) $(LIBS)
@@ -129,9 +125,6 @@ test-tsan: deps-test ## the C tests under ThreadSanitizer
 test-valgrind: deps-test ## the C tests under Valgrind
 	@$(MAKE) --no-print-directory build-tests
 	@tools/test $(BUILD) --unit --valgrind
-
-fuzz: deps-test ## look for new inputs that break a parser, 20 s for each
-	@tools/fuzz
 
 lint: deps-test ## floors, format, file and function sizes, warnings as errors
 	@tools/lint
