@@ -111,8 +111,11 @@ int ush__enter(void)
     struct ush_loop *l = ush__loop;
     must_be_task(l);
     struct ush_task *t = l->running;
-    if (USH_UNLIKELY(t->scope->reason != USH_CANCEL_NONE))
+    if (USH_UNLIKELY(t->scope->reason != USH_CANCEL_NONE)) {
+        if (--t->budget <= 0)
+            ush__to_the_back(l, t); /* or a loop that ignores errors would own the thread */
         return ush__scope_error(t->scope);
+    }
     if (USH_UNLIKELY(l->sim != NULL))
         return ush__sim_enter(t);
     if (USH_LIKELY(--t->budget > 0))

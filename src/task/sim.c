@@ -54,6 +54,8 @@ static uint64_t draw(struct ush__sim_state *s, int stream)
 
 static void record(struct ush__sim_state *s, enum ush__decision kind, uint64_t n, uint64_t choice)
 {
+    if (ush__loop->is_stuck)
+        return; /* the run is over; what is left is clean-up */
     s->decisions++;
     s->hash = mix(s->hash ^ (n << 8 | (uint64_t)kind)) + choice;
     s->hash = mix(s->hash ^ (uint64_t)s->now_ns);
@@ -200,8 +202,9 @@ static void choose_changes(struct ush__sim_state *s)
         s->o.pct_depth = PCT_DEPTH;
     if (s->o.pct_depth > USH_COUNT(s->pct_change))
         s->o.pct_depth = USH_COUNT(s->pct_change);
-    /* How long the run will be is not known, so the magnitude is drawn as well. */
-    uint64_t length = UINT64_C(8) << (draw(s, SIM_STREAM_ORDER) % 10);
+    /* How long the run will be is not known, so its magnitude is drawn, rather small than large. */
+    uint64_t one = draw(s, SIM_STREAM_ORDER) % 10, other = draw(s, SIM_STREAM_ORDER) % 10;
+    uint64_t length = UINT64_C(4) << (one < other ? one : other);
     for (uint32_t i = 0; i < s->o.pct_depth; i++)
         s->pct_change[i] = 1 + draw(s, SIM_STREAM_ORDER) % length;
 }

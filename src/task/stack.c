@@ -349,6 +349,9 @@ int ush__overflow_start(void)
 
 void ush__overflow_stop(void)
 {
+    if (!alternate.ss_sp)
+        return;
     sigaltstack(&alternate_before, NULL);
     free(alternate.ss_sp);
+    alternate.ss_sp = NULL;
 }
