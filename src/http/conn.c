@@ -196,9 +196,9 @@ static int find_row(struct ush_http *h)
     h->match = (struct ush__match){0};
     if (h->head.method == USH_METHOD_OTHER)
         return 501;
-    if (h->head.path.len == 0) { /* "OPTIONS *" */
+    if (ush_text_equal(h->head.path, USH_T("*"))) { /* OPTIONS * asks about the whole server */
         h->match.allowed = ~0u;
-        return h->head.method == USH_OPTIONS ? 405 : 400;
+        return 405;
     }
     if (ush__path_of(&h->head, &h->arena, &path) < 0)
         return 400;

@@ -250,6 +250,7 @@ char *ush__reply_head(struct ush__exchange *x, int64_t length, char *to)
 {
     struct ush_http *h = x->rq.conn->http;
     ush_text line = status_line(x->status);
+    x->keep_alive &= !h->is_draining;
     if (line.at)
         to = put(to, line);
     else
