@@ -117,15 +117,16 @@ int ush_http_serve(struct ush_http *h, int fd, const struct ush_address *peer)
                                : h->trusted.count && ush__networks_have(&h->trusted, &c->ip);
     USH__COUNT(h, connections, 1);
     USH__COUNT(h, connections_total, 1);
-    if (join_bucket(c)) {
-        ush__conn_refuse(c, 429);
-        ush__conn_end(c);
-        return USH_ELIMIT;
-    }
+    bool is_one_too_many = join_bucket(c);
     ush__conn_enter(c, USH__HEAD);
     int r = ush_fd_watch(fd, ush__conn_ready, c);
-    if (r < 0)
+    if (r < 0) {
         ush__conn_free(c);
+    } else if (is_one_too_many) {
+        ush__conn_refuse(c, 429);
+        ush__conn_end(c);
+        r = USH_ELIMIT;
+    }
     return r;
 }
 

@@ -1,0 +1,427 @@
+/*
+ * limits_test.c - every limit and time-out of struct ush_http_limits: what it refuses, and that
+ * what lies just within is served. Times are those of service under sim.
+ */
+#include "site.h"
+
+static struct ush_event gate;
+static char large[65536 + 1];
+
+static int hello(struct ush_request *rq)
+{
+    return ush_reply(rq, 200, "text/plain", USH_T("hello"));
+}
+static int send_back(struct ush_request *rq)
+{
+    return ush_reply(rq, 200, "text/plain", rq->body);
+}
+static int wait_gate(struct ush_request *rq)
+{
+    USH_TRY(ush_event_wait(&gate));
+    return ush_reply(rq, 200, "text/plain", USH_T("went through"));
+}
+static int send_much(struct ush_request *rq)
+{
+    static char much[4 << 20];
+    return ush_reply(rq, 200, "text/plain", (ush_text){much, sizeof(much)});
+}
+
+static const struct ush_route routes[] = {
+    {"GET", "/", hello, .doc = "Hello."},
+    {"POST", "/", send_back, .doc = "Back.", .raw_body = true},
+    {"POST", "/small", send_back, .doc = "Back.", .raw_body = true, .body_bytes = 10},
+    {"GET", "/gate", wait_gate, .doc = "Waits."},
+    {"GET", "/much", send_much, .doc = "Four megabytes."},
+};
+
+static void open_site(struct site *s, const struct ush_http_limits *limits)
+{
+    ush_event_init(&gate, "gate");
+    site_open(s, routes, USH_COUNT(routes), &(struct ush_http_options){.limits = limits});
+}
+
+/* ---- sizes ------------------------------------------------------------------------------------
+ */
+
+/* A request with `n` bytes of 'a' in the place of '#', `times` times the line that holds it. */
+static size_t build(char *out, size_t max, const char *pattern, size_t n, int times)
+{
+    size_t len = 0;
+    const char *mark = strchr(pattern, '#'), *line = mark;
+    while (line > pattern && line[-1] != '\n')
+        line--;
+    const char *end = strstr(mark, "\r\n") + 2;
+    len += (size_t)snprintf(out, max, "%.*s", (int)(line - pattern), pattern);
+    for (int i = 0; i < times; i++) {
+        len += (size_t)snprintf(out + len, max - len, "%.*s", (int)(mark - line), line);
+        ck_assert_uint_lt(len + n + 10, max);
+        memset(out + len, 'a', n);
+        len += n;
+        len += (size_t)snprintf(out + len, max - len, "%.*s", (int)(end - mark - 1), mark + 1);
+    }
+    return len + (size_t)snprintf(out + len, max - len, "%s", end);
+}
+
+static const struct {
+    const char *pattern;
+    size_t n;
+    int times, status;
+} sizes[] = {
+    {"GET /?# HTTP/1.1\r\nHost: x\r\n\r\n", 8192 - 15, 1, 200},
+    {"GET /?# HTTP/1.1\r\nHost: x\r\n\r\n", 8192, 1, 414},
+    {"GET /?# HTTP/1.1\r\nHost: x\r\n\r\n", 60000, 1, 414},
+    {"GET / HTTP/1.1\r\nHost: x\r\nF: #\r\n\r\n", 8192 - 3, 1, 200},
+    {"GET / HTTP/1.1\r\nHost: x\r\nF: #\r\n\r\n", 8192, 1, 431},
+    {"GET / HTTP/1.1\r\nHost: x\r\nF: #\r\n\r\n", 1, 63, 200},
+    {"GET / HTTP/1.1\r\nHost: x\r\nF: #\r\n\r\n", 1, 64, 431},
+    {"GET / HTTP/1.1\r\nHost: x\r\nF: #\r\n\r\n", 8000, 2, 200},
+    {"GET / HTTP/1.1\r\nHost: x\r\nF: #\r\n\r\n", 8000, 3, 431},
+};
+
+BOTH_TEST(head_sizes)
+{
+    static char request[70000];
+    struct site s;
+    open_site(&s, NULL);
+    for (size_t i = 0; i < USH_COUNT(sizes); i++) {
+        int c = site_connect(&s);
+        size_t n = build(request, sizeof(request), sizes[i].pattern, sizes[i].n, sizes[i].times);
+        say_bytes(c, request, n);
+        int status = hear(c)->status;
+        ck_assert_msg(status == sizes[i].status, "case %zu: %d", i, status);
+        if (status != 200)
+            ck_assert(hears_end(c));
+        ush_close(c);
+    }
+    return site_close(&s);
+}
+
+static const struct {
+    const char *path, *fields;
+    size_t n;
+    int status;
+} bodies[] = {
+    {"/", "Content-Length: 65536", 65536, 200},
+    {"/", "Content-Length: 65537", 0, 413},
+    {"/", "Content-Length: 999999999999999", 0, 413},
+    {"/small", "Content-Length: 10", 10, 200},
+    {"/small", "Content-Length: 11", 0, 413},
+    {"/small", "Content-Length: 11", 11, 413},
+    {"/small", "Transfer-Encoding: chunked", 10, 200},
+    {"/small", "Transfer-Encoding: chunked", 11, 413},
+    {"/", "Transfer-Encoding: chunked", 65536, 200},
+    {"/", "Transfer-Encoding: chunked", 65537, 413},
+};
+
+BOTH_TEST(body_sizes)
+{
+    static char request[70000];
+    struct site s;
+    open_site(&s, NULL);
+    memset(large, 'b', sizeof(large));
+    for (size_t i = 0; i < USH_COUNT(bodies); i++) {
+        int c = site_connect(&s);
+        bool is_chunked = strchr(bodies[i].fields, 'k') != NULL;
+        int n = snprintf(request, sizeof(request), "POST %s HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n",
+                         bodies[i].path, bodies[i].fields);
+        if (is_chunked)
+            n += snprintf(request + n, 32, "%zx\r\n", bodies[i].n);
+        memcpy(request + n, large, bodies[i].n);
+        n += (int)bodies[i].n;
+        if (is_chunked)
+            n += snprintf(request + n, 32, "\r\n0\r\n\r\n");
+        say_bytes(c, request, (size_t)n);
+        struct heard *h = hear(c);
+        ck_assert_msg(h->status == bodies[i].status, "case %zu: %d", i, h->status);
+        if (h->status == 200)
+            ck_assert_uint_eq(h->body_len, bodies[i].n);
+        else
+            ck_assert(hears_end(c));
+        ush_close(c);
+    }
+    return site_close(&s);
+}
+
+/* The reply to a refused upload arrives although the client goes on sending. */
+BOTH_TEST(refused_upload_hears_why)
+{
+    struct site s;
+    open_site(&s, NULL);
+    int c = site_connect(&s);
+    say(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n");
+    memset(large, 'b', 50000);
+    say_bytes(c, large, 50000);
+    ck_assert_int_eq(hear(c)->status, 413);
+    ck_assert(hears_end(c));
+    ush_close(c);
+    return site_close(&s);
+}
+
+/* ---- times --------------------------------------------------------------------------------------
+ */
+
+/* The connection must end, or answer, this long after `from` and not before. */
+static void check_time(int64_t from, uint32_t limit_ms)
+{
+    int64_t took = ush_now_ns() - from, limit = site_ms(limit_ms);
+    ck_assert_msg(took >= limit - USH_MS, "after %lld ms", (long long)(took / USH_MS));
+    if (ush_is_sim())
+        ck_assert_msg(took < limit + 1000 * USH_MS, "after %lld ms", (long long)(took / USH_MS));
+}
+
+BOTH_TEST(silent_connection_ends)
+{
+    struct site s;
+    open_site(&s, NULL);
+    int64_t from = ush_now_ns();
+    int c = site_connect(&s);
+    ck_assert(hears_end(c));
+    check_time(from, 10000);
+    ush_close(c);
+    return site_close(&s);
+}
+
+BOTH_TEST(slow_head_is_408)
+{
+    struct site s;
+    open_site(&s, NULL);
+    int64_t from = ush_now_ns();
+    int c = site_connect(&s);
+    /* A byte now and then does not help: the limit is on the whole head. */
+    static const char head[] = "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n";
+    uint32_t tasks = ush_loop_stats().tasks;
+    for (int i = 0; i < 9; i++) {
+        say_bytes(c, head + i, 1);
+        ush_sleep(site_ms(1000));
+        ck_assert_uint_eq(ush_loop_stats().tasks, tasks);
+    }
+    ck_assert_int_eq(hear(c)->status, 408);
+    ck_assert(hears_end(c));
+    check_time(from, 10000);
+    ush_close(c);
+    return site_close(&s);
+}
+
+BOTH_TEST(idle_connection_ends)
+{
+    struct site s;
+    open_site(&s, NULL);
+    int c = site_connect(&s);
+    ask(c, GET("/"));
+    int64_t from = ush_now_ns();
+    ck_assert(hears_end(c));
+    check_time(from, 15000);
+    ush_close(c);
+    return site_close(&s);
+}
+
+BOTH_TEST(gap_in_a_body_is_408)
+{
+    struct site s;
+    open_site(&s, NULL);
+    int c = site_connect(&s);
+    uint32_t tasks = ush_loop_stats().tasks;
+    say(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
+    int64_t from = ush_now_ns();
+    ush_sleep(site_ms(2000));
+    ck_assert_uint_eq(ush_loop_stats().tasks, tasks);
+    ck_assert_int_eq(hear(c)->status, 408);
+    ck_assert(hears_end(c));
+    check_time(from, 10000);
+    ush_close(c);
+    return site_close(&s);
+}
+
+/* Without a gap, but slower than 1 KiB/s after the first 5 s. Only in virtual time. */
+BOTH_TEST(trickled_body_is_408)
+{
+    if (!ush_is_sim())
+        return 0;
+    struct site s;
+    open_site(&s, NULL);
+    static const int per_s[] = {500, 2000};
+    for (int i = 0; i < 2; i++) {
+        int c = site_connect(&s);
+        say(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n");
+        int64_t from = ush_now_ns();
+        memset(large, 'b', 2000);
+        for (int sent = 0; sent < 20000 && s.stats.refused_total == 0; sent += per_s[1 - i]) {
+            ush_sleep(USH_SECOND);
+            say_bytes(c, large, (size_t)per_s[1 - i]);
+        }
+        ck_assert_int_eq(hear(c)->status, i ? 408 : 200);
+        int64_t took = ush_now_ns() - from;
+        ck_assert(i ? took < 20 * USH_SECOND : took >= 9 * USH_SECOND);
+        ush_close(c);
+    }
+    return site_close(&s);
+}
+
+BOTH_TEST(reader_that_stops_is_closed)
+{
+    struct site s;
+    open_site(&s, NULL);
+    int c = site_connect(&s);
+    say(c, GET("/much"));
+    int64_t from = ush_now_ns();
+    uint32_t tasks = ush_loop_stats().tasks;
+    while (s.stats.status_total[2] < 1)
+        ush_sleep(USH_MS);
+    ush_sleep(USH_MS);
+    ck_assert_uint_eq(ush_loop_stats().tasks, tasks); /* it holds bytes and no stack */
+    while (s.stats.connections > 0)
+        ush_sleep(site_ms(100));
+    check_time(from, 15000);
+    ush_close(c);
+    return site_close(&s);
+}
+
+/* One that reads slowly but steadily gets everything. */
+BOTH_TEST(slow_reader_gets_all)
+{
+    struct site s;
+    open_site(&s, NULL);
+    int c = site_connect(&s);
+    say(c, "GET /much HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    static char part[400000];
+    size_t got = 0;
+    for (;;) {
+        ssize_t n = ush_recv(c, part, sizeof(part));
+        if (n <= 0)
+            break;
+        got += (size_t)n;
+        ush_sleep(site_ms(100));
+    }
+    ck_assert_uint_gt(got, 4 << 20);
+    ush_close(c);
+    return site_close(&s);
+}
+
+/* ---- numbers
+ * --------------------------------------------------------------------------------------- */
+
+BOTH_TEST(requests_per_connection)
+{
+    struct ush_http_limits limits = ush_http_limits_direct;
+    limits.requests_per_connection = 3;
+    struct site s;
+    open_site(&s, &limits);
+    int c = site_connect(&s);
+    say(c, GET("/") GET("/") GET("/") GET("/"));
+    for (int i = 0; i < 3; i++) {
+        struct heard *h = hear(c);
+        ck_assert_int_eq(h->status, 200);
+        ck_assert(!!heard_field(h, "Connection") == (i == 2));
+    }
+    ck_assert(hears_end(c));
+    ush_close(c);
+    return site_close(&s);
+}
+
+BOTH_TEST(connection_age)
+{
+    struct ush_http_limits limits = ush_http_limits_direct;
+    limits.connection_age_ms = 5000;
+    struct site s;
+    open_site(&s, &limits);
+    int c = site_connect(&s);
+    ck_assert_ptr_null(heard_field(ask(c, GET("/")), "Connection"));
+    ush_sleep(site_ms(5500));
+    ck_assert_str_eq(heard_field(ask(c, GET("/")), "Connection"), "close");
+    ck_assert(hears_end(c));
+    ush_close(c);
+    return site_close(&s);
+}
+
+BOTH_TEST(connections_per_address)
+{
+    struct ush_http_limits limits = ush_http_limits_direct;
+    limits.connections_per_address = 2;
+    struct site s;
+    open_site(&s, &limits);
+    static const struct {
+        const char *from;
+        int status;
+    } who[] = {
+        {"192.0.2.1:1", 200},
+        {"192.0.2.1:2", 200},
+        {"192.0.2.2:1", 200},
+        {"192.0.2.1:3", 429},
+        {"[2001:db8::1]:1", 200},
+        {"[2001:db8::2]:1", 200},
+        {"[2001:db8::3]:1", 429},
+        {"[2001:db8:0:1::]:1", 200},
+        {"[::1]:1", 200},
+        {NULL, 200},
+        {NULL, 200},
+        {NULL, 200},
+    };
+    int c[USH_COUNT(who)];
+    for (size_t i = 0; i < USH_COUNT(who); i++) {
+        c[i] = site_connect_from(&s, who[i].from);
+        struct heard *h = who[i].status == 429 ? hear(c[i]) : ask(c[i], GET("/"));
+        ck_assert_msg(h->status == who[i].status, "%s: %d", who[i].from, h->status);
+        if (h->status == 429)
+            ck_assert(hears_end(c[i]));
+    }
+    ush_close(c[0]); /* a place becomes free */
+    while (s.stats.connections >= USH_COUNT(who) - 2)
+        ush_sleep(USH_MS);
+    c[0] = site_connect_from(&s, "192.0.2.1:4");
+    ck_assert_int_eq(ask(c[0], GET("/"))->status, 200);
+    for (size_t i = 0; i < USH_COUNT(who); i++)
+        ush_close(c[i]);
+    return site_close(&s);
+}
+
+/* Half-open requests in number: none of them costs a task. */
+BOTH_TEST(slow_clients_hold_no_stack)
+{
+    struct site s;
+    open_site(&s, NULL);
+    static const char *const halves[] = {
+        "",
+        "G",
+        "GET / HTTP/1.1\r\n",
+        "GET / HTTP/1.1\r\nHost: x",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab",
+        "POST / HTTP/1.1\r\nHost: x\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nabc"};
+    enum { EACH = 10, KINDS = 7 };
+    int c[EACH * KINDS];
+    uint32_t tasks = ush_loop_stats().tasks, peak = ush_loop_stats().tasks_peak;
+    for (int i = 0; i < EACH * KINDS; i++) {
+        c[i] = site_connect(&s);
+        say(c[i], halves[i % KINDS]);
+    }
+    ush_sleep(site_ms(1000));
+    ck_assert_uint_eq(s.stats.connections, EACH * KINDS);
+    ck_assert_uint_eq(ush_loop_stats().tasks, tasks);
+    ck_assert_uint_eq(ush_loop_stats().tasks_peak, peak);
+    for (int i = 0; i < EACH * KINDS; i++)
+        ush_close(c[i]);
+    return site_close(&s);
+}
+
+int main(void)
+{
+    Suite *s = suite_create("limits");
+    TCase *tc = tcase_create("limits");
+    both_add(tc, head_sizes);
+    both_add(tc, body_sizes);
+    both_add(tc, refused_upload_hears_why);
+    both_add(tc, silent_connection_ends);
+    both_add(tc, slow_head_is_408);
+    both_add(tc, idle_connection_ends);
+    both_add(tc, gap_in_a_body_is_408);
+    both_add(tc, trickled_body_is_408);
+    both_add(tc, reader_that_stops_is_closed);
+    both_add(tc, slow_reader_gets_all);
+    both_add(tc, requests_per_connection);
+    both_add(tc, connection_age);
+    both_add(tc, connections_per_address);
+    both_add(tc, slow_clients_hold_no_stack);
+    suite_add_tcase(s, tc);
+    return both_main(s);
+}
