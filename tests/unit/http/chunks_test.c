@@ -67,6 +67,7 @@ static const struct {
     {"1\r\nx\n0\r\n\r\n", NULL},
     {"1\r\nx\r0\r\n\r\n", NULL},
     {"1\r\nx0\r\n\r\n", NULL},
+    {"1\r\nx\r00\r\n\r\n", NULL},
     {"1\r\nxy\r\n0\r\n\r\n", NULL},
     {"2\r\nx\r\n0\r\n\r\n", NULL},
     {"1\r\nx\r\n\r\n0\r\n\r\n", NULL},
