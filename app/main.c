@@ -1,9 +1,10 @@
 /*
- * main.c - the program `usher`. Everything it can do is a command in app/cli.
+ * main.c - the program `usher`. What it does is in the table of commands (app/cli) and, for serving,
+ * in serve.c beside this file.
  */
-#include "cli/cli.h"
+#include "serve.h"
 
 int main(int argc, char **argv)
 {
-    return cli_main(argc, argv);
+    return cli_main(argc, argv, serve_commands);
 }

@@ -1,7 +1,8 @@
 /*
  * cli.c - finds the command, reads its options, prepares what it needs and runs it.
  *
- * The tables of the groups (serve.c, event.c, reg.c, mail.c, store.c) are searched in order; a
+ * The tables of the groups (store.c, event.c, reg.c, mail.c, and the floor above) are searched in
+ * order; a
  * command of two words ("event import") is looked for before one of one word. What is typed wrongly
  * gets the nearest known word.
  *
@@ -14,10 +15,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "domain/operations.h"
 
-static const struct cli_command *const groups[] = {
-    cli_serve_commands, cli_store_commands, cli_event_commands, cli_reg_commands, cli_mail_commands,
+static const struct cli_command *groups[] = {
+    NULL, /* the floor above */
+    cli_store_commands,
+    cli_event_commands,
+    cli_reg_commands,
+    cli_mail_commands,
 };
 
 enum { ARENA_BYTES = 512 << 20, WORDS_MAX = 64 };
@@ -216,7 +220,7 @@ static const char *take_config(int *argc, char **argv)
         *argc -= words;
         return file;
     }
-    return getenv(SETTINGS_PREFIX "CONFIG");
+    return getenv(SETTINGS_PREFIX "_CONFIG");
 }
 
 /* ---- running -------------------------------------------------------------------------------- */
@@ -227,11 +231,20 @@ static int with_database(void *arg)
     int error = 0;
     cli->db = ush_db_open(&(struct ush_db_options){.url = cli->settings.database_url,
                                                    .role = USH_DB_TOOL,
-                                                   .operations = domain_operations},
+                                                   .operations = fest_operations},
                           &error);
     if (!cli->db)
         return cli_fail_code(error, "%s cannot be opened", cli->settings.database_url);
-    int code = cli->command->run(cli);
+    struct ush_buf problem;
+    ush_buf_init(&problem, 1024);
+    int code = fest_open(&cli->fest, &cli->settings, cli->db, &problem);
+    if (code < 0) {
+        code = cli_fail("%s", ush_buf_text(&problem).at);
+    } else {
+        code = cli->command->run(cli);
+        fest_close(&cli->fest);
+    }
+    ush_buf_fini(&problem);
     ush_db_close(cli->db);
     return code;
 }
@@ -251,6 +264,14 @@ static int run(struct cli *cli)
     if (fflush(stdout) != 0)
         return cli_fail("standard output cannot be written");
     return code;
+}
+
+ush_text cli_actor(struct cli *cli)
+{
+    const char *name = getenv("SUDO_USER");
+    if (!name)
+        name = getenv("USER");
+    return ush_arena_printf(cli->arena, "cli:%.60s", name ? name : "unknown");
 }
 
 static bool asks_for_help(int argc, char **argv)
@@ -273,8 +294,9 @@ static int unknown(const char *word)
                      near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
-int cli_main(int argc, char **argv)
+int cli_main(int argc, char **argv, const struct cli_command *first)
 {
+    groups[0] = first;
     ush_log_init(&(struct ush_log_options){.fd = 2, .level = USH_LOG_WARN, .role = "usher"});
     argc--, argv++;
     if (argc == 0 || !strcmp(argv[0], "help") || argv[0][0] == '-') {
@@ -318,7 +340,9 @@ int cli_main(int argc, char **argv)
                               &problem);
     if (r < 0)
         return cli_usage("%s", ush_buf_text(&problem).at);
-    ush_buf_fini(&problem);
     r = read_arguments(&cli, argc, argv);
+    if (r == 0 && settings_check(&cli.settings, &problem) < 0)
+        r = cli_usage("%s", ush_buf_text(&problem).at);
+    ush_buf_fini(&problem);
     return r ? r : run(&cli);
 }

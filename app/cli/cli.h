@@ -14,8 +14,7 @@
 
 #include <stdio.h>
 
-#include "domain/settings.h"
-#include "usher/sql.h"
+#include "domain/fest.h"
 
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
@@ -35,6 +34,7 @@ struct cli {
     char *arguments[CLI_ARGUMENTS_MAX];
     int argument_count;
     struct ush_db *db; /* for commands with .needs_db */
+    struct fest fest;  /* the same */
     struct ush_arena *arena;
     int64_t started_ns; /* for the progress line */
     bool progress_shown;
@@ -52,17 +52,21 @@ struct cli_command {
     int (*run)(struct cli *cli); /* an exit code */
 };
 
-/* The groups of commands, one file each. */
-extern const struct cli_command cli_serve_commands[], cli_event_commands[], cli_reg_commands[],
-    cli_mail_commands[], cli_store_commands[];
+/* The groups of commands, one file each, ended by a NULL name. */
+extern const struct cli_command cli_event_commands[], cli_reg_commands[], cli_mail_commands[],
+    cli_store_commands[];
 
-/* Runs what argv says. An exit code. */
-int cli_main(int argc, char **argv);
+/* Runs what argv says. `first` is the group of the floor above (serve, openapi), which help shows
+ * first. An exit code. */
+int cli_main(int argc, char **argv, const struct cli_command *first);
 
 /* The value of an option of the command, or NULL when it was not given. */
 const char *cli_option(const struct cli *cli, const char *name);
 /* The same as a number; `initial` when not given. Ends the program with a usage error otherwise. */
 int64_t cli_option_i64(const struct cli *cli, const char *name, int64_t initial);
+
+/* Who is at the keyboard, for the audit: "cli:name". */
+ush_text cli_actor(struct cli *cli);
 
 /* Prints one sentence "usher: …" on standard error and returns CLI_FAILED or CLI_USAGE. */
 int cli_fail(const char *fmt, ...) USH_PRINTF(1, 2);
