@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-
 static const struct cli_command *groups[] = {
     NULL, /* the floor above */
     cli_store_commands,

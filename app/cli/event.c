@@ -80,7 +80,8 @@ static int show(struct cli *cli)
     return CLI_OK;
 }
 
-/* ---- import ----------------------------------------------------------------------------------- */
+/* ---- import -----------------------------------------------------------------------------------
+ */
 
 static int import(struct cli *cli)
 {
@@ -88,8 +89,7 @@ static int import(struct cli *cli)
     if (cli_read_file(cli, cli->arguments[0], (size_t)cli->settings.max_import, &file) < 0)
         return CLI_FAILED;
     const char *format = cli_option(cli, "format");
-    struct import_options o = {
-        .tz = cli->settings.tz, .dry_run = true, .actor = cli_actor(cli)};
+    struct import_options o = {.tz = cli->settings.tz, .dry_run = true, .actor = cli_actor(cli)};
     if (format && !strcmp(format, "csv"))
         o.format = IMPORT_CSV;
     else if (format && !strcmp(format, "json"))
@@ -106,7 +106,8 @@ static int import(struct cli *cli)
     if (apply && !cli_option(cli, "yes")) {
         if (!cli->json)
             cli_print_rows(cli, &import_report_record, &result.rows);
-        if (!cli_confirm(cli, "Store %zu new and %zu changed events?", result.fresh, result.changed))
+        if (!cli_confirm(cli, "Store %zu new and %zu changed events?", result.fresh,
+                         result.changed))
             return CLI_FAILED;
     }
     if (apply) {
@@ -123,7 +124,8 @@ static int import(struct cli *cli)
     return result.errors ? CLI_FAILED : CLI_OK;
 }
 
-/* ---- changes ------------------------------------------------------------------------------------ */
+/* ---- changes ------------------------------------------------------------------------------------
+ */
 
 static int say_outcome(struct cli *cli, const struct change_result *result, const char *done)
 {
@@ -144,8 +146,9 @@ static int say_outcome(struct cli *cli, const struct change_result *result, cons
     case CHANGE_NOT_FOUND:
         return cli_fail("there is no event \"%s\"; usher event list shows them", slug);
     case CHANGE_BELOW_TAKEN:
-        return cli_fail("%s: %lld places are taken, the capacity cannot be lower; nobody is dropped",
-                        slug, (long long)result->taken);
+        return cli_fail(
+            "%s: %lld places are taken, the capacity cannot be lower; nobody is dropped", slug,
+            (long long)result->taken);
     case CHANGE_DEAD:
         return cli_fail("%s is cancelled", slug);
     default:
@@ -186,7 +189,8 @@ static int64_t read_places(const char *typed)
     if (!strcmp(typed, "unlimited"))
         return -1;
     if (ush_text_i64(ush_text_of(typed), &n) < 0 || n < 0 || n > 10000000)
-        exit(cli_usage("a number from 0 to 10000000 or \"unlimited\" is wanted, not \"%s\"", typed));
+        exit(
+            cli_usage("a number from 0 to 10000000 or \"unlimited\" is wanted, not \"%s\"", typed));
     return n;
 }
 
@@ -211,9 +215,8 @@ static int cancel_event(struct cli *cli)
 {
     if (!cli_confirm(cli, "Cancel %s and mail everybody who holds a place?", cli->arguments[0]))
         return CLI_FAILED;
-    struct event_cancel in = {.has = UINT64_MAX,
-                              .slug = ush_text_of(cli->arguments[0]),
-                              .actor = cli_actor(cli)};
+    struct event_cancel in = {
+        .has = UINT64_MAX, .slug = ush_text_of(cli->arguments[0]), .actor = cli_actor(cli)};
     struct change_result result;
     USH_TRY(ush_change(cli->db, &op_event_cancel, &in, &result, cli->arena));
     return say_outcome(cli, &result, "cancelled; the mails are on their way");
@@ -224,12 +227,15 @@ const struct cli_command cli_event_commands[] = {
      .arguments = "FILE",
      .summary = "store events from a CSV or JSON file",
      .help =
-         "Reads events from FILE (\"-\" is standard input), shows what is new, changed, unchanged or\n"
-         "wrong, asks, and stores all of them or none. An event is known by its slug, so running a\n"
+         "Reads events from FILE (\"-\" is standard input), shows what is new, changed, unchanged "
+         "or\n"
+         "wrong, asks, and stores all of them or none. An event is known by its slug, so running "
+         "a\n"
          "file twice changes nothing the second time.\n\n"
          "Columns: slug, title, category, venue, starts, ends, tz, opens, closes, kind, team_min,\n"
          "team_max, capacity, waitlist, school_limit, grade_min, grade_max, summary, description,\n"
-         "dedupe. Needed are slug, title and starts. Times are local to tz (\"2026-03-14 10:00\") or\n"
+         "dedupe. Needed are slug, title and starts. Times are local to tz (\"2026-03-14 10:00\") "
+         "or\n"
          "carry an offset. JSON is an array of objects with the same names.\n\n"
          "  usher event import fest.csv --dry-run",
      .min_arguments = 1,
