@@ -27,8 +27,4 @@ struct form_view {
 };
 int reply_form(struct ush_request *rq, const struct form_view *v);
 
-/* The sentence of reply_refusal for a page. */
-ush_text refusal_sentence(struct ush_request *rq, const struct event *event,
-                          const struct desk_answer *a);
-
 #endif

@@ -96,9 +96,7 @@ int64_t limits_ask(struct limits *l, enum limit_kind kind, ush_text who, int64_t
 
 int reply_limited(struct ush_request *rq, int64_t wait_ms)
 {
-    int64_t seconds = (wait_ms + 999) / 1000;
-    ush_reply_header(rq, "Retry-After",
-                     ush_arena_printf(rq->arena, "%lld", (long long)(seconds > 0 ? seconds : 1)));
+    reply_retry_after(rq, wait_ms);
     return ush_problem(rq, &ush_problem_rate_limited, "Please try again in %lld seconds.",
-                       (long long)seconds);
+                       (long long)(wait_ms + 999) / 1000);
 }

@@ -50,6 +50,43 @@ int registration_reply_fill(struct ush_request *rq, ush_text slug, int64_t id, i
     return rq->arena->failed ? USH_ELIMIT : 0;
 }
 
+/* ---- refusals ------------------------------------------------------------------------------ */
+
+ush_text refusal_sentence(struct ush_request *rq, const struct event *event,
+                          const struct desk_answer *a)
+{
+    struct ush_arena *arena = rq->arena;
+    char opens[40], now[40];
+    ush_text title = event->title;
+    switch (a->outcome) {
+    case SEATS_FULL:
+        return ush_arena_printf(arena, "%.*s is full, and its waitlist is closed.", USH_PR(title));
+    case SEATS_ALREADY_REGISTERED:
+        if (a->person > 0)
+            return ush_arena_printf(arena, "Member %zu is registered for %.*s already.", a->person,
+                                    USH_PR(title));
+        return ush_arena_printf(arena, "This address is registered for %.*s already. %s",
+                                USH_PR(title),
+                                a->resent ? "The link to the ticket was mailed to it again."
+                                          : "The mail with the link to the ticket is in its inbox.");
+    case SEATS_TEAM_TAKEN:
+        return ush_arena_printf(arena, "Another team of %.*s has this name. Please choose another.",
+                                USH_PR(title));
+    case SEATS_SCHOOL_LIMIT:
+        return ush_arena_printf(arena, "%.*s takes %lld registrations per school; yours has them.",
+                                USH_PR(title), (long long)a->school_limit);
+    case SEATS_NOT_OPEN:
+        event_time_format(event, a->opens_at, opens);
+        event_time_format(event, a->decided_at, now);
+        return ush_arena_printf(arena, "%.*s opens %s (%.*s). It is %s now.", USH_PR(title), opens,
+                                USH_PR(event->tz), now);
+    case SEATS_EVENT_CANCELLED:
+        return ush_arena_printf(arena, "%.*s is cancelled.", USH_PR(title));
+    default:
+        return ush_arena_printf(arena, "Registration for %.*s is closed.", USH_PR(title));
+    }
+}
+
 static void member_time(struct ush_request *rq, const char *name, int64_t ms)
 {
     char text[32];
@@ -57,67 +94,48 @@ static void member_time(struct ush_request *rq, const char *name, int64_t ms)
     ush_problem_member(rq, name, ush_arena_printf(rq->arena, "\"%s\"", text));
 }
 
-static void member_i64(struct ush_request *rq, const char *name, int64_t value)
+/* The problem of an outcome, with the members that programs want. */
+static const struct ush_problem *refusal_problem(struct ush_request *rq,
+                                                 const struct desk_answer *a)
 {
-    ush_problem_member(rq, name, ush_arena_printf(rq->arena, "%lld", (long long)value));
-}
-
-static int refuse_not_open(struct ush_request *rq, const struct event *event,
-                           const struct desk_answer *a)
-{
-    char opens[40], now[40];
-    int64_t wait_s = (a->opens_at - a->decided_at + 999) / 1000;
-    event_time_format(event, a->opens_at, opens);
-    event_time_format(event, a->decided_at, now);
-    member_time(rq, "opens_at", a->opens_at);
-    member_time(rq, "server_time", a->decided_at);
-    if (wait_s > 0)
-        ush_reply_header(rq, "Retry-After",
-                         ush_arena_printf(rq->arena, "%lld", (long long)wait_s));
-    return ush_problem(rq, &problem_not_open, "%.*s opens %s (%.*s); it is %s now.",
-                       USH_PR(event->title), opens, USH_PR(event->tz), now);
+    switch (a->outcome) {
+    case SEATS_FULL:
+        ush_problem_member(rq, "waitlist", USH_T("false"));
+        return &problem_sold_out;
+    case SEATS_ALREADY_REGISTERED:
+        ush_problem_member(rq, "resent", a->resent ? USH_T("true") : USH_T("false"));
+        return &problem_already_registered;
+    case SEATS_TEAM_TAKEN:
+        return &problem_team_taken;
+    case SEATS_SCHOOL_LIMIT:
+        ush_problem_member(rq, "limit",
+                           ush_arena_printf(rq->arena, "%lld", (long long)a->school_limit));
+        return &problem_school_limit;
+    case SEATS_NOT_OPEN:
+        member_time(rq, "opens_at", a->opens_at);
+        member_time(rq, "server_time", a->decided_at);
+        reply_retry_after(rq, a->opens_at - a->decided_at);
+        return &problem_not_open;
+    case SEATS_EVENT_CANCELLED:
+        return &problem_event_cancelled;
+    default:
+        member_time(rq, "closed_at", a->closes_at);
+        return &problem_closed;
+    }
 }
 
 int reply_refusal(struct ush_request *rq, const struct event *event, const struct desk_answer *a)
 {
-    char slug[96];
-    snprintf(slug, sizeof slug, "\"%.*s\"", USH_PR(event->slug));
-    ush_problem_member(rq, "event", ush_arena_copy(rq->arena, ush_text_of(slug)));
-    switch (a->outcome) {
-    case SEATS_FULL:
-        ush_problem_member(rq, "waitlist", USH_T("false"));
-        return ush_problem(rq, &problem_sold_out, "%.*s is full and its waitlist is closed.",
-                           USH_PR(event->title));
-    case SEATS_ALREADY_REGISTERED:
-        ush_problem_member(rq, "resent", a->resent ? USH_T("true") : USH_T("false"));
-        if (a->person > 0)
-            return ush_problem(rq, &problem_already_registered,
-                               "Member %zu of the team is registered for %.*s already.", a->person,
-                               USH_PR(event->title));
-        return ush_problem(rq, &problem_already_registered,
-                           a->resent
-                               ? "This address is registered for %.*s already; the link to the "
-                                 "ticket was mailed again."
-                               : "This address is registered for %.*s already; the mail with the "
-                                 "link to the ticket was sent to it.",
-                           USH_PR(event->title));
-    case SEATS_TEAM_TAKEN:
-        return ush_problem(rq, &problem_team_taken,
-                           "Another team of %.*s has this name. Please choose another one.",
-                           USH_PR(event->title));
-    case SEATS_SCHOOL_LIMIT:
-        member_i64(rq, "limit", a->school_limit);
-        return ush_problem(rq, &problem_school_limit,
-                           "%.*s takes %lld registrations per school, and your school has them.",
-                           USH_PR(event->title), (long long)a->school_limit);
-    case SEATS_NOT_OPEN:
-        return refuse_not_open(rq, event, a);
-    case SEATS_EVENT_CANCELLED:
-        return ush_problem(rq, &problem_event_cancelled, "%.*s is cancelled.",
-                           USH_PR(event->title));
-    default:
-        member_time(rq, "closed_at", a->closes_at);
-        return ush_problem(rq, &problem_closed, "Registration for %.*s is closed.",
-                           USH_PR(event->title));
-    }
+    /* Slugs need no escaping. */
+    ush_problem_member(rq, "event",
+                       ush_arena_printf(rq->arena, "\"%.*s\"", USH_PR(event->slug)));
+    ush_text why = refusal_sentence(rq, event, a);
+    return ush_problem(rq, refusal_problem(rq, a), "%.*s", USH_PR(why));
+}
+
+void reply_retry_after(struct ush_request *rq, int64_t wait_ms)
+{
+    int64_t seconds = (wait_ms + 999) / 1000;
+    ush_reply_header(rq, "Retry-After",
+                     ush_arena_printf(rq->arena, "%lld", (long long)(seconds > 0 ? seconds : 1)));
 }

@@ -101,6 +101,11 @@ int registration_reply_fill(struct ush_request *rq, ush_text slug, int64_t id, i
                             struct registration_reply *ret);
 /* Answers a refusal of the desk as a problem document or page. Returns USH_EPROBLEM. */
 int reply_refusal(struct ush_request *rq, const struct event *event, const struct desk_answer *a);
+/* The sentence of it, for a page. */
+ush_text refusal_sentence(struct ush_request *rq, const struct event *event,
+                          const struct desk_answer *a);
+/* Adds Retry-After in whole seconds, at least 1. */
+void reply_retry_after(struct ush_request *rq, int64_t wait_ms);
 /* "<base>/r/<token>" and "<base>/r/<token><suffix>", in the request's arena. */
 ush_text manage_link(struct ush_request *rq, int64_t id, int64_t manage_rev, const char *suffix);
 
