@@ -14,7 +14,7 @@ HARDEN := -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2 
 	-ftrivial-auto-var-init=zero $(if $(findstring clang,$(CC)),\
 	-enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang)
 BASE_FLAGS := -std=gnu17 -g -O2 -fno-omit-frame-pointer -fno-strict-aliasing -D_GNU_SOURCE \
-	-Iinclude -Isrc -Iapp -I$(BUILD) $(WARN)
+	-Iinclude -Isrc -Iapp -I$(BUILD) -DUSHER_VERSION='"$(shell cat VERSION)"' $(WARN)
 ifeq ($(VARIANT),asan)
 BASE_FLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1
 else ifeq ($(VARIANT),tsan)

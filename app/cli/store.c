@@ -5,7 +5,6 @@
 #include "domain/events.h"
 #include "domain/sample.h"
 #include "domain/verify.h"
-#include "gen/version.h"
 
 /* Opens the database without a fest: the tables may not be there yet. */
 struct bare {

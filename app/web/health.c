@@ -1,0 +1,82 @@
+/*
+ * health.c - is it alive, does it serve, how much does it do.
+ *
+ *   /healthz   this process runs its loop; touches nothing else
+ *   /readyz    the database answers reads and the writer takes changes
+ *   /metrics   counters of all workers in Prometheus' text format, from this machine only
+ *
+ * The counters lie in memory shared by the workers, so whichever worker is asked tells the sum.
+ */
+#include "domain/verify.h"
+#include "web/web.h"
+
+static int no_rows(struct ush_tx *view, void *arg)
+{
+    (void)view;
+    (void)arg;
+    return 0;
+}
+
+int web_healthz(struct ush_request *rq)
+{
+    return ush_reply(rq, 200, "text/plain; charset=utf-8", USH_T("ok\n"));
+}
+
+int web_readyz(struct ush_request *rq)
+{
+    struct web *w = web_of(rq);
+    int r = ush_read(w->fest.db, no_rows, NULL);
+    /* An operation that changes nothing still needs the writer, its lock and its disk. */
+    struct resend nobody = {.has = UINT64_MAX, .actor = USH_T("readyz")};
+    struct change_result result;
+    if (r >= 0)
+        r = ush_change(w->fest.db, &op_resend, &nobody, &result, rq->arena);
+    if (r < 0)
+        return ush_problem(rq, &ush_problem_unavailable, "The database: %s.", ush_error_text(r));
+    return ush_reply(rq, 200, "text/plain; charset=utf-8", USH_T("ready\n"));
+}
+
+static void counter(struct ush_buf *b, const char *name, const char *type, const char *help,
+                    uint64_t value)
+{
+    ush_buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", name, help, name, type, name,
+                   (unsigned long long)value);
+}
+
+int web_metrics(struct ush_request *rq)
+{
+    struct web *w = web_of(rq);
+    if (!ush_text_starts(rq->client, USH_T("127.")) &&
+        !ush_text_equal(rq->client, USH_T("::1")) && !ush_text_equal(rq->client, USH_T("unix")))
+        return ush_problem(rq, &ush_problem_not_found, "Metrics are shown to this machine only.");
+    uint64_t requests = 0, connections = 0, shed = 0, open = 0, handlers = 0, status[6] = {0};
+    for (size_t i = 0; i < w->stats_count; i++) {
+        const struct ush_http_stats *s = &w->stats[i];
+        requests += s->requests_total;
+        connections += s->connections_total;
+        shed += s->shed_total;
+        open += s->connections;
+        handlers += s->handlers;
+        for (int k = 1; k < 6; k++)
+            status[k] += s->status_total[k];
+    }
+    struct ush_buf b;
+    ush_buf_init(&b, 64 << 10);
+    counter(&b, "usher_http_requests_total", "counter", "Requests.", requests);
+    counter(&b, "usher_http_connections_total", "counter", "Connections accepted.", connections);
+    counter(&b, "usher_http_shed_total", "counter", "Requests refused as overload.", shed);
+    counter(&b, "usher_http_connections", "gauge", "Connections open.", open);
+    counter(&b, "usher_http_in_flight", "gauge", "Requests in handlers.", handlers);
+    ush_buf_printf(&b, "# HELP usher_http_responses_total Answers by class.\n"
+                       "# TYPE usher_http_responses_total counter\n");
+    for (int k = 1; k < 6; k++)
+        ush_buf_printf(&b, "usher_http_responses_total{code=\"%dxx\"} %llu\n", k,
+                       (unsigned long long)status[k]);
+    ush_buf_printf(&b, "# HELP usher_build_info Version.\n# TYPE usher_build_info gauge\n"
+                       "usher_build_info{version=\"%s\"} 1\n",
+                   USHER_VERSION);
+    ush_text body = ush_arena_copy(rq->arena, ush_buf_text(&b));
+    ush_buf_fini(&b);
+    return body.at ? ush_reply(rq, 200, "text/plain; version=0.0.4; charset=utf-8", body)
+                   : USH_ELIMIT;
+}

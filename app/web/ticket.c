@@ -1,0 +1,171 @@
+/*
+ * ticket.c - the ticket page behind the private link, its pictures and its buttons.
+ *
+ *   GET  /r/{token}              status in words, QR code, short code, buttons
+ *   GET  /r/{token}/ticket.svg   .png, event.ics
+ *   GET  /r/{token}/cancel       asks once; POST does it
+ *   POST /r/{token}/resend
+ *   GET  /t/{code}, /T/{CODE}    what a phone's camera opens from the QR code
+ *
+ * Opening a link never changes anything: mail scanners open links. The page behind the QR code
+ * shows no name, since people photograph tickets. Private pages are not cached, not indexed and
+ * sent on as no referrer.
+ */
+#include "domain/ics.h"
+#include "web/pages.h"
+
+enum { PICTURE_BYTES_MAX = 256 << 10 };
+
+static void keep_private(struct ush_request *rq)
+{
+    ush_reply_header(rq, "Referrer-Policy", USH_T("no-referrer"));
+    ush_reply_header(rq, "X-Robots-Tag", USH_T("noindex"));
+}
+
+/* The registration behind the link of the path, or an answer that there is none. */
+static int open_link(struct ush_request *rq, struct registration_view *ret)
+{
+    int r = registration_open(&web_of(rq)->fest, ush_param(rq, "token"), rq->arena, ret);
+    if (r == USH_ENOTFOUND || r == -EINVAL)
+        return ush_problem(rq, &problem_no_registration,
+                           "The link is not complete, or a newer one was sent.");
+    keep_private(rq);
+    return r;
+}
+
+static int show(struct ush_request *rq, struct ticket_view *v, const struct registration_view *reg)
+{
+    struct event_list *list EVENTS_HELD = NULL;
+    USH_TRY(events_take(&web_of(rq)->fest, &list));
+    v->event = event_find_id(list, registration_event_of(reg->registration.id));
+    v->registration = reg;
+    v->link = manage_link(rq, reg->registration.id, reg->registration.manage_rev, "");
+    v->now_ms = ush_wall_ms();
+    return reply_ticket(rq, v);
+}
+
+int web_ticket(struct ush_request *rq)
+{
+    struct registration_view reg;
+    struct ticket_view v = {0};
+    ush_text done = ush_query(rq, "done");
+    USH_TRY(open_link(rq, &reg));
+    if (ush_text_equal(done, USH_T("resent")))
+        v.notice = "The mail is on its way again.";
+    else if (ush_text_equal(done, USH_T("wait")))
+        v.notice = "The mail was sent a short while ago. Please wait an hour before asking again.";
+    return show(rq, &v, &reg);
+}
+
+/* ---- buttons ------------------------------------------------------------------------------------ */
+
+int web_ticket_cancel_form(struct ush_request *rq)
+{
+    struct registration_view reg;
+    struct ticket_view v = {.asks_cancel = true};
+    USH_TRY(open_link(rq, &reg));
+    return show(rq, &v, &reg);
+}
+
+int web_ticket_cancel(struct ush_request *rq)
+{
+    struct registration_view reg;
+    struct change_result result;
+    USH_TRY(open_link(rq, &reg));
+    struct cancel in = {.has = UINT64_MAX,
+                        .registration = reg.registration.id,
+                        .reason = USH_T("by_student"),
+                        .actor = USH_T("student")};
+    USH_TRY(fest_change(&web_of(rq)->fest, &op_cancel, &in, &result, rq->arena));
+    if (result.outcome == CHANGE_TOO_LATE)
+        return ush_problem(rq, &problem_deadline_passed,
+                           "It is too late to cancel here. Please tell the organisers.");
+    return ush_reply_redirect(
+        rq, 303, manage_link(rq, reg.registration.id, reg.registration.manage_rev, ""));
+}
+
+int web_ticket_resend(struct ush_request *rq)
+{
+    struct registration_view reg;
+    struct change_result result;
+    USH_TRY(open_link(rq, &reg));
+    struct resend in = {
+        .has = UINT64_MAX, .registration = reg.registration.id, .actor = USH_T("student")};
+    USH_TRY(fest_change(&web_of(rq)->fest, &op_resend, &in, &result, rq->arena));
+    return ush_reply_redirect(
+        rq, 303,
+        manage_link(rq, reg.registration.id, reg.registration.manage_rev,
+                    result.outcome == CHANGE_DONE ? "?done=resent" : "?done=wait"));
+}
+
+/* ---- pictures and calendar ------------------------------------------------------------------------ */
+
+static int require_ticket(struct ush_request *rq, struct registration_view *reg)
+{
+    USH_TRY(open_link(rq, reg));
+    if (reg->registration.status != REGISTRATION_CONFIRMED)
+        return ush_problem(rq, &problem_not_confirmed, "This registration is %s.",
+                           registration_status_name(reg->registration.status));
+    return 0;
+}
+
+static void free_buf(struct ush_buf *b)
+{
+    ush_buf_fini(b);
+}
+#define BUF_HELD __attribute__((cleanup(free_buf)))
+
+/* The bytes have to outlive the buffer: they go to the request's arena. */
+static int reply_buf(struct ush_request *rq, const char *content_type, const struct ush_buf *b)
+{
+    ush_text body = ush_arena_copy(rq->arena, ush_buf_text(b));
+    return body.at ? ush_reply(rq, 200, content_type, body) : USH_ELIMIT;
+}
+
+int web_ticket_svg(struct ush_request *rq)
+{
+    struct web *w = web_of(rq);
+    struct registration_view reg;
+    struct ush_buf link BUF_HELD, out BUF_HELD;
+    char code[SHORT_CODE_CHARS + 1], label[64];
+    ush_buf_init(&link, 2048);
+    ush_buf_init(&out, PICTURE_BYTES_MAX);
+    USH_TRY(require_ticket(rq, &reg));
+    ticket_link(&w->fest.keys, w->settings->base_url, reg.registration.id,
+                reg.registration.ticket_rev, &link);
+    short_code_format(&w->fest.keys, reg.registration.id, code);
+    snprintf(label, sizeof label, "QR code of ticket %s", code);
+    USH_TRY(qr_svg(ush_buf_text(&link), ush_text_of(label), &out));
+    return reply_buf(rq, "image/svg+xml", &out);
+}
+
+int web_ticket_png(struct ush_request *rq)
+{
+    struct web *w = web_of(rq);
+    struct registration_view reg;
+    struct ush_buf link BUF_HELD, out BUF_HELD;
+    ush_buf_init(&link, 2048);
+    ush_buf_init(&out, PICTURE_BYTES_MAX);
+    USH_TRY(require_ticket(rq, &reg));
+    ticket_link(&w->fest.keys, w->settings->base_url, reg.registration.id,
+                reg.registration.ticket_rev, &link);
+    USH_TRY(qr_png(ush_buf_text(&link), 0, &out));
+    return reply_buf(rq, "image/png", &out);
+}
+
+/* What a camera opens: says what the ticket is for, and nothing about whose it is. */
+int web_ticket_scan(struct ush_request *rq)
+{
+    struct web *w = web_of(rq);
+    int64_t id, rev;
+    keep_private(rq);
+    if (ticket_parse(&w->fest.keys, ush_param(rq, "ticket"), &id, &rev) < 0)
+        return ush_problem(rq, &problem_no_registration, "This is not a ticket of this fest.");
+    struct event_list *list EVENTS_HELD = NULL;
+    USH_TRY(events_take(&w->fest, &list));
+    const struct event_entry *e = event_find_id(list, registration_event_of(id));
+    struct notice_view v = {.title = "Ticket", .status = 200};
+    v.text = ush_arena_printf(rq->arena, "A ticket for %.*s. Show it at the entrance.",
+                              USH_PR(e ? e->event.title : USH_T("an event of this fest")));
+    return reply_notice(rq, &v);
+}
