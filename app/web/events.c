@@ -5,6 +5,7 @@
  * them. Exact numbers of places are not shown: bands are, so a link preview kept for days is not
  * wrong.
  */
+#include "web/handlers.h"
 #include "web/pages.h"
 
 #define EVENT_REPLY_FIELDS(F, R)                                                                   \
@@ -160,7 +161,8 @@ int web_api_availability(struct ush_request *rq)
     return ush_reply_json(rq, 200, &availability_record, &reply);
 }
 
-/* ---- pages -------------------------------------------------------------------------------------- */
+/* ---- pages --------------------------------------------------------------------------------------
+ */
 
 int web_home(struct ush_request *rq)
 {

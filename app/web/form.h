@@ -10,7 +10,8 @@
     REGISTER_COMMON_FIELDS(F, R)                                                                   \
     F(R, TEXT, rid, .max = 64, .format = USH_TOKEN, .optional = true, .doc = "Key of this form")   \
     F(R, BOOL, update, .optional = true, .doc = "Change the details of the place I have")          \
-    F(R, TEXT, checked_email, .max = 254, .optional = true, .doc = "The address I was asked about") \
+    F(R, TEXT, checked_email, .max = 254, .optional = true,                                        \
+      .doc = "The address I was asked about")                                                      \
     F(R, TEXT, website, .max = 200, .optional = true, .doc = "Left empty by people")
 USH_RECORD(register_form, REGISTER_FORM_FIELDS)
 

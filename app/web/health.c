@@ -8,6 +8,7 @@
  * The counters lie in memory shared by the workers, so whichever worker is asked tells the sum.
  */
 #include "domain/verify.h"
+#include "web/handlers.h"
 #include "web/web.h"
 
 static int no_rows(struct ush_tx *view, void *arg)
@@ -46,8 +47,8 @@ static void counter(struct ush_buf *b, const char *name, const char *type, const
 int web_metrics(struct ush_request *rq)
 {
     struct web *w = web_of(rq);
-    if (!ush_text_starts(rq->client, USH_T("127.")) &&
-        !ush_text_equal(rq->client, USH_T("::1")) && !ush_text_equal(rq->client, USH_T("unix")))
+    if (!ush_text_starts(rq->client, USH_T("127.")) && !ush_text_equal(rq->client, USH_T("::1")) &&
+        !ush_text_equal(rq->client, USH_T("unix")))
         return ush_problem(rq, &ush_problem_not_found, "Metrics are shown to this machine only.");
     uint64_t requests = 0, connections = 0, shed = 0, open = 0, handlers = 0, status[6] = {0};
     for (size_t i = 0; i < w->stats_count; i++) {
@@ -72,8 +73,9 @@ int web_metrics(struct ush_request *rq)
     for (int k = 1; k < 6; k++)
         ush_buf_printf(&b, "usher_http_responses_total{code=\"%dxx\"} %llu\n", k,
                        (unsigned long long)status[k]);
-    ush_buf_printf(&b, "# HELP usher_build_info Version.\n# TYPE usher_build_info gauge\n"
-                       "usher_build_info{version=\"%s\"} 1\n",
+    ush_buf_printf(&b,
+                   "# HELP usher_build_info Version.\n# TYPE usher_build_info gauge\n"
+                   "usher_build_info{version=\"%s\"} 1\n",
                    USHER_VERSION);
     ush_text body = ush_arena_copy(rq->arena, ush_buf_text(&b));
     ush_buf_fini(&b);

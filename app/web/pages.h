@@ -37,9 +37,9 @@ int reply_event(struct ush_request *rq, const struct event_view *v);
 struct ticket_view {
     const struct event_entry *event; /* NULL when it is not in memory any more */
     const struct registration_view *registration;
-    ush_text link;       /* "<base>/r/<token>" */
-    const char *notice;  /* what has just been done, or NULL */
-    bool asks_cancel;    /* the page that asks before cancelling */
+    ush_text link;      /* "<base>/r/<token>" */
+    const char *notice; /* what has just been done, or NULL */
+    bool asks_cancel;   /* the page that asks before cancelling */
     int64_t now_ms;
 };
 int reply_ticket(struct ush_request *rq, const struct ticket_view *v);

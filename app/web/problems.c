@@ -21,7 +21,8 @@ PROBLEM(school_limit, "school_limit", 409, "The school's places are taken",
 PROBLEM(not_open, "not_open", 409, "Registration is not open yet",
         "Members `opens_at` and `server_time` say when it opens.");
 PROBLEM(closed, "closed", 409, "Registration is closed", "Member `closed_at` says since when.");
-PROBLEM(event_cancelled, "event_cancelled", 410, "The event is cancelled", "It will not come back.");
+PROBLEM(event_cancelled, "event_cancelled", 410, "The event is cancelled",
+        "It will not come back.");
 PROBLEM(key_reused, "idempotency_key_reused", 422, "The Idempotency-Key was used before",
         "The same key came with another request. Use a new key for a new request.");
 PROBLEM(key_invalid, "idempotency_key_invalid", 400, "The Idempotency-Key is not valid",

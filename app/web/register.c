@@ -14,6 +14,7 @@
  * remembered: a refusal may be followed by success with the same key.
  */
 #include "web/form.h"
+#include "web/handlers.h"
 
 enum { KEY_MIN = 8, KEY_MAX = 255, RID_BYTES = 16, RID_CHARS = 26 };
 
@@ -113,9 +114,8 @@ static int register_json(struct ush_request *rq, struct desk_request *dr)
                            "This key came with another request before; it keeps its place.");
     USH_TRY(registration_reply_fill(rq, dr->event, a.registration, a.status, a.position,
                                     a.manage_rev, a.created_at, &reply));
-    ush_reply_header(
-        rq, "Location",
-        ush_arena_printf(rq->arena, "/api/v1/registrations/%.*s", USH_PR(reply.id)));
+    ush_reply_header(rq, "Location",
+                     ush_arena_printf(rq->arena, "/api/v1/registrations/%.*s", USH_PR(reply.id)));
     if (a.outcome == SEATS_REPLAYED)
         ush_reply_header(rq, "Idempotent-Replayed", USH_T("true"));
     return ush_reply_json(rq, 201, &registration_reply_record, &reply);
@@ -143,7 +143,8 @@ int web_register_here(struct ush_request *rq)
     return register_json(rq, &dr);
 }
 
-/* ---- form ------------------------------------------------------------------------------------- */
+/* ---- form -------------------------------------------------------------------------------------
+ */
 
 USH_RECORD_DEFINE(register_form, REGISTER_FORM_FIELDS)
 
@@ -182,8 +183,8 @@ int web_form(struct ush_request *rq)
 static int check_origin(struct ush_request *rq)
 {
     ush_text site = ush_header(rq, "Sec-Fetch-Site"), origin = ush_header(rq, "Origin");
-    if (site.at && (ush_text_equal(site, USH_T("same-origin")) ||
-                    ush_text_equal(site, USH_T("none"))))
+    if (site.at &&
+        (ush_text_equal(site, USH_T("same-origin")) || ush_text_equal(site, USH_T("none"))))
         return 0;
     if (!site.at && !origin.at)
         return 0;
@@ -239,10 +240,10 @@ static int offer_update(struct ush_request *rq, const struct register_form *f,
         return reply_form(rq, &v);
     USH_TRY(r);
     if (result.outcome == CHANGE_DONE || result.outcome == CHANGE_NOTHING)
-        return ush_reply_redirect(
-            rq, 303,
-            manage_link(rq, a->registration,
-                        result.manage_rev ? result.manage_rev : a->manage_rev, ""));
+        return ush_reply_redirect(rq, 303,
+                                  manage_link(rq, a->registration,
+                                              result.manage_rev ? result.manage_rev : a->manage_rev,
+                                              ""));
     v.status = 409;
     v.faults = NULL;
     v.refusal = result.outcome == CHANGE_DUPLICATE

@@ -5,6 +5,7 @@
  * goes in `Authorization: Bearer`; the path names the registration by its public id, and both must
  * belong together. An unknown id and a wrong token get the same answer.
  */
+#include "web/handlers.h"
 #include "web/web.h"
 
 /* The registration that the path names, for the holder of its token; else an answer. */

@@ -65,10 +65,10 @@ ush_text refusal_sentence(struct ush_request *rq, const struct event *event,
         if (a->person > 0)
             return ush_arena_printf(arena, "Member %zu is registered for %.*s already.", a->person,
                                     USH_PR(title));
-        return ush_arena_printf(arena, "This address is registered for %.*s already. %s",
-                                USH_PR(title),
-                                a->resent ? "The link to the ticket was mailed to it again."
-                                          : "The mail with the link to the ticket is in its inbox.");
+        return ush_arena_printf(
+            arena, "This address is registered for %.*s already. %s", USH_PR(title),
+            a->resent ? "The link to the ticket was mailed to it again."
+                      : "The mail with the link to the ticket is in its inbox.");
     case SEATS_TEAM_TAKEN:
         return ush_arena_printf(arena, "Another team of %.*s has this name. Please choose another.",
                                 USH_PR(title));
@@ -127,8 +127,7 @@ static const struct ush_problem *refusal_problem(struct ush_request *rq,
 int reply_refusal(struct ush_request *rq, const struct event *event, const struct desk_answer *a)
 {
     /* Slugs need no escaping. */
-    ush_problem_member(rq, "event",
-                       ush_arena_printf(rq->arena, "\"%.*s\"", USH_PR(event->slug)));
+    ush_problem_member(rq, "event", ush_arena_printf(rq->arena, "\"%.*s\"", USH_PR(event->slug)));
     ush_text why = refusal_sentence(rq, event, a);
     return ush_problem(rq, refusal_problem(rq, a), "%.*s", USH_PR(why));
 }

@@ -12,6 +12,7 @@
  * sent on as no referrer.
  */
 #include "domain/ics.h"
+#include "web/handlers.h"
 #include "web/pages.h"
 
 enum { PICTURE_BYTES_MAX = 256 << 10 };
@@ -57,7 +58,8 @@ int web_ticket(struct ush_request *rq)
     return show(rq, &v, &reg);
 }
 
-/* ---- buttons ------------------------------------------------------------------------------------ */
+/* ---- buttons ------------------------------------------------------------------------------------
+ */
 
 int web_ticket_cancel_form(struct ush_request *rq)
 {
@@ -98,7 +100,8 @@ int web_ticket_resend(struct ush_request *rq)
                     result.outcome == CHANGE_DONE ? "?done=resent" : "?done=wait"));
 }
 
-/* ---- pictures and calendar ------------------------------------------------------------------------ */
+/* ---- pictures and calendar
+ * ------------------------------------------------------------------------ */
 
 static int require_ticket(struct ush_request *rq, struct registration_view *reg)
 {
@@ -107,6 +110,20 @@ static int require_ticket(struct ush_request *rq, struct registration_view *reg)
         return ush_problem(rq, &problem_not_confirmed, "This registration is %s.",
                            registration_status_name(reg->registration.status));
     return 0;
+}
+
+/* The host of the base URL, without port: the right side of a calendar entry's UID. */
+static ush_text host_of(const struct web *w)
+{
+    ush_text url = ush_text_of(w->settings->base_url);
+    ssize_t at = ush_text_find(url, '/');
+    ush_text host = at >= 0 && (size_t)at + 2 < url.len
+                        ? (ush_text){url.at + at + 2, url.len - (size_t)at - 2}
+                        : USH_T("usher");
+    ush_text rest = host;
+    host = ush_text_cut(&rest, '/');
+    rest = host;
+    return ush_text_cut(&rest, ':');
 }
 
 static void free_buf(struct ush_buf *b)
@@ -151,6 +168,33 @@ int web_ticket_png(struct ush_request *rq)
                 reg.registration.ticket_rev, &link);
     USH_TRY(qr_png(ush_buf_text(&link), 0, &out));
     return reply_buf(rq, "image/png", &out);
+}
+
+int web_ticket_ics(struct ush_request *rq)
+{
+    struct web *w = web_of(rq);
+    struct registration_view reg;
+    struct event_list *list EVENTS_HELD = NULL;
+    struct ush_buf out BUF_HELD;
+    char public_id[PUBLIC_ID_CHARS + 1];
+    ush_buf_init(&out, PICTURE_BYTES_MAX);
+    USH_TRY(open_link(rq, &reg));
+    USH_TRY(events_take(&w->fest, &list));
+    const struct event_entry *e = event_find_id(list, registration_event_of(reg.registration.id));
+    if (!e)
+        return ush_problem(rq, &problem_no_event, "The event is not listed any more.");
+    public_id_format(&w->fest.keys, reg.registration.id, public_id);
+    struct ics_entry entry = {
+        .uid = ush_arena_printf(rq->arena, "%s@%.*s", public_id, USH_PR(host_of(w))),
+        .url = manage_link(rq, reg.registration.id, reg.registration.manage_rev, ""),
+        .prefix =
+            reg.registration.status == REGISTRATION_WAITLISTED ? USH_T("Waitlist: ") : USH_NONE,
+        .stamp_ms = reg.registration.updated_at,
+        .cancelled = reg.registration.status == REGISTRATION_CANCELLED,
+    };
+    ics_write(&e->event, &entry, &out);
+    ush_reply_header(rq, "Content-Disposition", USH_T("attachment; filename=\"event.ics\""));
+    return reply_buf(rq, "text/calendar; charset=utf-8", &out);
 }
 
 /* What a camera opens: says what the ticket is for, and nothing about whose it is. */

@@ -1,0 +1,119 @@
+/*
+ * routes.c - every address of this program, one row each.
+ *
+ * A row says who answers, what the body is decoded into, which problems it can answer with, and
+ * what it is for. /openapi.json and /docs are made from these rows. `.is_page` rows are for people.
+ */
+#include "gen/assets.h"
+#include "web/form.h"
+#include "web/handlers.h"
+#include "web/pages.h"
+
+#define PROBLEMS(...)                                                                              \
+    (const struct ush_problem *const[])                                                            \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
+
+#define REGISTER_PROBLEMS                                                                          \
+    PROBLEMS(&ush_problem_malformed, &problem_key_invalid, &problem_no_event, &problem_sold_out,   \
+             &problem_already_registered, &problem_team_taken, &problem_school_limit,              \
+             &problem_not_open, &problem_closed, &problem_event_cancelled, &ush_problem_too_large, \
+             &ush_problem_media_type, &ush_problem_validation, &problem_key_reused,                \
+             &ush_problem_rate_limited, &ush_problem_overloaded)
+
+#define REGISTER_DOC                                                                               \
+    "The answer comes when the place is stored durably: `confirmed`, or `waitlisted` with the "    \
+    "position. With an `Idempotency-Key` the same request may be sent again at any time and gets " \
+    "the same answer, also after the event has filled up, marked `Idempotent-Replayed: true`."
+
+#define BEARER_DOC                                                                                 \
+    "`Authorization: Bearer` with the token of the private link (the last part of `manage_url`)."
+
+const struct ush_route web_routes[] = {
+    /* ---- the main job ---- */
+    {"POST", "/register", web_register, .group = "Registering",
+     .doc = "Register for an event.\n" REGISTER_DOC, .body = &register_body_record,
+     .reply = &registration_reply_record, .reply_status = 201, .body_bytes = 32 << 10,
+     .problems = REGISTER_PROBLEMS},
+    {"POST", "/api/v1/events/{slug}/registrations", web_register_here, .group = "Registering",
+     .doc = "Register for the event of the path.\n" REGISTER_DOC, .body = &register_here_record,
+     .reply = &registration_reply_record, .reply_status = 201, .body_bytes = 32 << 10,
+     .problems = REGISTER_PROBLEMS},
+    {"GET", "/e/{slug}/register", web_form, .is_page = true, .doc = "The form."},
+    {"POST", "/e/{slug}/register", web_form_post, .is_page = true, .doc = "The form as it is sent.",
+     .body = &register_form_record, .takes_form = true, .faults_to_handler = true,
+     .body_bytes = 32 << 10},
+
+    /* ---- events ---- */
+    {"GET", "/", web_home, .is_page = true, .doc = "All events.", .query = &events_query_record},
+    {"GET", "/e/{slug}", web_event, .is_page = true, .doc = "One event."},
+    {"GET", "/api/v1/events", web_api_events, .group = "Events",
+     .doc = "List events.\nSorted by start. `next` is the cursor of the next page.",
+     .query = &events_query_record, .reply = &events_reply_record, .cache = "public, max-age=5",
+     .problems = PROBLEMS(&ush_problem_validation)},
+    {"GET", "/api/v1/events/{slug}", web_api_event, .group = "Events", .doc = "Read one event.",
+     .reply = &event_reply_record, .cache = "public, max-age=5",
+     .problems = PROBLEMS(&problem_no_event)},
+    {"GET", "/api/v1/events/{slug}/availability", web_api_availability, .group = "Events",
+     .doc = "Ask what a newcomer would meet now.\nAt most a second old.",
+     .reply = &availability_record, .cache = "public, max-age=1",
+     .problems = PROBLEMS(&problem_no_event)},
+
+    /* ---- one registration ---- */
+    {"GET", "/api/v1/registrations/{id}", web_api_registration, .group = "Registrations",
+     .doc = "Read a registration.\n" BEARER_DOC, .reply = &registration_reply_record,
+     .problems = PROBLEMS(&problem_unauthenticated, &problem_no_registration)},
+    {"POST", "/api/v1/registrations/{id}/cancel", web_api_cancel, .group = "Registrations",
+     .doc = "Cancel a registration.\nThe longest waiting moves up at once. Cancelling twice is the "
+            "same as once. " BEARER_DOC,
+     .reply = &registration_reply_record,
+     .problems =
+         PROBLEMS(&problem_unauthenticated, &problem_no_registration, &problem_deadline_passed)},
+    {"POST", "/api/v1/registrations/{id}/resend", web_api_resend, .group = "Registrations",
+     .doc = "Mail the ticket and the private link again.\nAt most once an hour. " BEARER_DOC,
+     .reply = &registration_reply_record, .reply_status = 202,
+     .problems = PROBLEMS(&problem_unauthenticated, &problem_no_registration, &problem_too_soon)},
+    {"GET", "/r/{token}", web_ticket, .is_page = true, .doc = "The ticket."},
+    {"GET", "/r/{token}/ticket.svg", web_ticket_svg, .is_page = true, .doc = "Its QR code."},
+    {"GET", "/r/{token}/ticket.png", web_ticket_png, .is_page = true, .doc = "Its QR code."},
+    {"GET", "/r/{token}/event.ics", web_ticket_ics, .is_page = true, .doc = "A calendar file."},
+    {"GET", "/r/{token}/cancel", web_ticket_cancel_form, .is_page = true, .doc = "Cancel? Asks."},
+    {"POST", "/r/{token}/cancel", web_ticket_cancel, .is_page = true, .doc = "Cancels."},
+    {"POST", "/r/{token}/resend", web_ticket_resend, .is_page = true, .doc = "Mails it again."},
+    {"GET", "/t/{ticket}", web_ticket_scan, .is_page = true, .doc = "What a QR code opens."},
+    {"GET", "/T/{ticket}", web_ticket_scan, .is_page = true, .doc = "The same in capitals."},
+
+    /* ---- about the program ---- */
+    {"GET", "/openapi.json", ush_openapi_handler, .group = "About",
+     .doc = "This API as OpenAPI 3.1.", .cache = "public, max-age=300"},
+    {"GET", "/docs", ush_docs_handler, .is_page = true, .doc = "This API for people.",
+     .cache = "public, max-age=300"},
+    {"GET", "/healthz", web_healthz, .group = "About", .doc = "Is this process alive?",
+     .runs_on = USH_LOOP},
+    {"GET", "/readyz", web_readyz, .group = "About", .doc = "Can it read and store?",
+     .problems = PROBLEMS(&ush_problem_unavailable)},
+    {"GET", "/metrics", web_metrics, .group = "About",
+     .doc = "Counters in Prometheus' text format, for this machine only.",
+     .problems = PROBLEMS(&ush_problem_not_found)},
+    {"GET", "/outbox", web_outbox, .is_page = true, .runs_on = USH_THREAD,
+     .doc = "Mails written to files, for trying out."},
+    {"GET", "/outbox/{file}", web_outbox_mail, .is_page = true, .runs_on = USH_THREAD,
+     .doc = "One of them.", .body_bytes = 0},
+    {"GET", "/favicon.ico", .asset = &asset_icon_svg, .is_page = true, .doc = "The icon."},
+    {"GET", ASSET_SITE_CSS_PATH, .asset = &asset_site_css, .is_page = true, .doc = "Style sheet."},
+};
+const size_t web_route_count = USH_COUNT(web_routes);
+
+struct ush_http_options web_http_options(struct web *w)
+{
+    return (struct ush_http_options){
+        .routes = web_routes,
+        .route_count = web_route_count,
+        .trusted_proxies = w ? w->settings->trusted_proxies : NULL,
+        .title = w && w->settings->name[0] ? w->settings->name : "Usher",
+        .version = USHER_VERSION,
+        .app = w,
+        .problem_page = reply_problem_page,
+    };
+}
