@@ -11,6 +11,8 @@
  * shows no name, since people photograph tickets. Private pages are not cached, not indexed and
  * sent on as no referrer.
  */
+#include <stdio.h>
+
 #include "domain/ics.h"
 #include "web/handlers.h"
 #include "web/pages.h"
