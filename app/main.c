@@ -1,6 +1,6 @@
 /*
- * main.c - the program `usher`. What it does is in the table of commands (app/cli) and, for serving,
- * in serve.c beside this file.
+ * main.c - the program `usher`. What it does is in the table of commands (app/cli) and, for
+ * serving, in serve.c beside this file.
  */
 #include "serve.h"
 

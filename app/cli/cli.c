@@ -334,9 +334,9 @@ int cli_main(int argc, char **argv, const struct cli_command *first)
     }
     struct ush_buf problem;
     ush_buf_init(&problem, 1024);
-    const char *file = take_config(&argc, argv);
-    int r = ush_settings_load(settings_table, settings_count, SETTINGS_PREFIX, file, &cli.settings,
-                              &problem);
+    cli.config_file = take_config(&argc, argv);
+    int r = ush_settings_load(settings_table, settings_count, SETTINGS_PREFIX, cli.config_file,
+                              &cli.settings, &problem);
     if (r < 0)
         return cli_usage("%s", ush_buf_text(&problem).at);
     r = read_arguments(&cli, argc, argv);

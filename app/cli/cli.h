@@ -29,6 +29,7 @@ enum { CLI_OPTIONS_MAX = 8, CLI_ARGUMENTS_MAX = 8 };
 struct cli {
     const struct cli_command *command;
     struct settings settings;
+    const char *config_file; /* --config, or NULL */
     bool json;
     const char *values[CLI_OPTIONS_MAX]; /* of the command's own options; a switch is "" */
     char *arguments[CLI_ARGUMENTS_MAX];

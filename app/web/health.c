@@ -51,8 +51,8 @@ int web_metrics(struct ush_request *rq)
         !ush_text_equal(rq->client, USH_T("unix")))
         return ush_problem(rq, &ush_problem_not_found, "Metrics are shown to this machine only.");
     uint64_t requests = 0, connections = 0, shed = 0, open = 0, handlers = 0, status[6] = {0};
-    for (size_t i = 0; i < w->stats_count; i++) {
-        const struct ush_http_stats *s = &w->stats[i];
+    for (uint32_t i = 0; w->worker && i < USH_PLACES_MAX; i++) {
+        const struct ush_http_stats *s = ush_worker_shared_at(w->worker, i);
         requests += s->requests_total;
         connections += s->connections_total;
         shed += s->shed_total;
@@ -61,6 +61,8 @@ int web_metrics(struct ush_request *rq)
         for (int k = 1; k < 6; k++)
             status[k] += s->status_total[k];
     }
+    struct ush_master_counts workers =
+        w->worker ? ush_worker_counts(w->worker) : (struct ush_master_counts){0};
     struct ush_buf b;
     ush_buf_init(&b, 64 << 10);
     counter(&b, "usher_http_requests_total", "counter", "Requests.", requests);

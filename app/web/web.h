@@ -22,16 +22,15 @@
 #include "domain/events.h"
 #include "domain/people.h"
 #include "usher/http.h"
+#include "usher/master.h"
 
 /* What a worker's handlers share: rq->app. */
 struct web {
     struct fest fest;
     const struct settings *settings;
-    struct limits *limits;        /* shared by all workers; NULL = none */
-    struct ush_http_stats *stats; /* of all places, for /metrics; borrowed */
-    size_t stats_count;
-    const struct ush_http *http; /* NULL until it serves */
-    int64_t started_ms;
+    struct limits *limits; /* shared by all workers; NULL = none */
+    const struct ush_worker
+        *worker; /* whose shared blocks hold struct ush_http_stats; may be NULL */
 };
 
 static inline struct web *web_of(const struct ush_request *rq)
