@@ -99,7 +99,7 @@ static int import(struct cli *cli)
 
     struct import_result result;
     int r = import_events(cli->db, file, &o, cli->arena, &result);
-    if (r < 0 && r != USH_EINVALID)
+    if (r < 0 && r != USH_EINVAL)
         return r;
     bool apply = !cli_option(cli, "dry-run") && result.errors == 0 && r == 0 &&
                  result.fresh + result.changed > 0;

@@ -75,6 +75,8 @@ int web_metrics(struct ush_request *rq)
     for (int k = 1; k < 6; k++)
         ush_buf_printf(&b, "usher_http_responses_total{code=\"%dxx\"} %llu\n", k,
                        (unsigned long long)status[k]);
+    counter(&b, "usher_workers", "gauge", "Workers that serve.", workers.serving);
+    counter(&b, "usher_worker_deaths_total", "counter", "Workers that died.", workers.died);
     ush_buf_printf(&b,
                    "# HELP usher_build_info Version.\n# TYPE usher_build_info gauge\n"
                    "usher_build_info{version=\"%s\"} 1\n",

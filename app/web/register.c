@@ -102,7 +102,7 @@ static int register_json(struct ush_request *rq, struct desk_request *dr)
     USH_TRY(read_key(rq, &dr->key));
     dr->source = SOURCE_API;
     int r = submit(rq, dr, &faults, &a);
-    if (r == USH_EINVALID)
+    if (r == USH_EINVAL)
         return ush_problem_faults(rq, &faults);
     if (r == USH_ENOTFOUND)
         return ush_problem(rq, &problem_no_event, "There is no event \"%.*s\".", USH_PR(dr->event));
@@ -236,7 +236,7 @@ static int offer_update(struct ush_request *rq, const struct register_form *f,
     };
     int r = registration_edit(&w->fest, &edit, rq->arena, &faults, &result);
     struct form_view v = {.event = e, .form = f, .status = 422, .faults = &faults};
-    if (r == USH_EINVALID)
+    if (r == USH_EINVAL)
         return reply_form(rq, &v);
     USH_TRY(r);
     if (result.outcome == CHANGE_DONE || result.outcome == CHANGE_NOTHING)
@@ -291,7 +291,7 @@ int web_form_post(struct ush_request *rq)
     dr.key = f->rid;
     dr.source = SOURCE_WEB;
     int r = submit(rq, &dr, &faults, &a);
-    if (r == USH_EINVALID) {
+    if (r == USH_EINVAL) {
         v.faults = &faults;
         return reply_form(rq, &v);
     }
