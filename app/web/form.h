@@ -28,4 +28,30 @@ struct form_view {
 };
 int reply_form(struct ush_request *rq, const struct form_view *v);
 
+/* ---- for the template
+ * ---------------------------------------------------------------------------- */
+
+struct field_view {
+    const struct form_view *form;
+    const char *name, *label, *type, *autocomplete, *hint;
+    ush_text value;
+    int64_t max;
+    bool required;
+};
+/* What is wrong with the field, or USH_NONE. */
+ush_text field_fault(const struct field_view *i);
+/* The id of the input that a fault is about, and the fault as a sentence with the field's name. */
+ush_text fault_id(struct ush_arena *arena, const struct ush_fault *fault);
+ush_text fault_words(struct ush_arena *arena, const struct ush_fault *fault);
+ush_text grade_text(struct ush_arena *arena, const struct register_form *f);
+
+enum { MEMBERS_MAX = DESK_PEOPLE_MAX - 1 };
+extern const int64_t member_numbers[MEMBERS_MAX]; /* 1, 2, … */
+/* How many rows for members: as many as the largest team has beside its lead. */
+size_t member_rows(const struct form_view *v);
+/* "members.0.name" for number 1. */
+const char *member_field(struct ush_arena *arena, int64_t number, const char *part);
+ush_text member_name(const struct form_view *v, int64_t number);
+ush_text member_email(const struct form_view *v, int64_t number);
+
 #endif

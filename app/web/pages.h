@@ -13,21 +13,20 @@ enum { PAGE_BYTES_MAX = 1 << 20 };
 
 /* What the frame around every page shows. */
 struct frame {
-    ush_text title;    /* of the page; the fest's name is added */
-    const char *fest;  /* name of the fest */
+    ush_text title;   /* of the page; the fest's name is added */
+    const char *fest; /* name of the fest */
     const char *contact;
     const char *sheet; /* path of the style sheet */
     const char *icon;
-    ush_text summary;  /* for link previews, or absent */
-    ush_text url;      /* the same */
-    int refresh_s;     /* the page loads itself again; 0 = never */
-    bool is_private;   /* not for search engines */
+    ush_text summary;        /* for link previews, or absent */
+    ush_text url;            /* the same */
+    int refresh_s;           /* the page loads itself again; 0 = never */
+    bool is_private;         /* not for search engines */
     struct ush_arena *arena; /* for texts made while the page is written */
 };
 
 /* Made in the arena, for templates. */
 ush_text event_when(struct ush_arena *arena, const struct event *e, int64_t wall_ms);
-ush_text pair_path(struct ush_arena *arena, const char *before, ush_text middle, const char *after);
 /* "Open", "Opens Fri 13 Mar 2026, 18:00", "Waitlist", …: a state in words, and its colour class. */
 ush_text state_words(struct ush_arena *arena, const struct event_entry *e, int64_t now_ms);
 const char *state_class(const struct event_entry *e, int64_t now_ms);

@@ -4,7 +4,6 @@
  * A row says who answers, what the body is decoded into, which problems it can answer with, and
  * what it is for. /openapi.json and /docs are made from these rows. `.is_page` rows are for people.
  */
-#include "gen/assets.h"
 #include "web/form.h"
 #include "web/handlers.h"
 #include "web/pages.h"
@@ -100,8 +99,7 @@ const struct ush_route web_routes[] = {
      .doc = "Mails written to files, for trying out."},
     {"GET", "/outbox/{file}", web_outbox_mail, .is_page = true, .runs_on = USH_THREAD,
      .doc = "One of them.", .body_bytes = 0},
-    {"GET", "/favicon.ico", .asset = &asset_icon_svg, .is_page = true, .doc = "The icon."},
-    {"GET", ASSET_SITE_CSS_PATH, .asset = &asset_site_css, .is_page = true, .doc = "Style sheet."},
+    {"GET", "/assets/{file}", web_asset, .is_page = true, .doc = "Style sheet and icon."},
 };
 const size_t web_route_count = USH_COUNT(web_routes);
 
