@@ -62,6 +62,8 @@ struct ticket_view {
     const struct registration_view *registration;
     ush_text link;      /* "<base>/r/<token>" */
     const char *notice; /* what has just been done, or NULL */
+    ush_text svg;     /* the QR code, while confirmed */
+    const char *code; /* K7QF-2M9D */
     bool asks_cancel;   /* the page that asks before cancelling */
     int64_t now_ms;
 };
