@@ -29,7 +29,7 @@ ALL_LDFLAGS = $(BASE_FLAGS) -pie -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
 
 ARCH := $(shell uname -m)
 lib_src := $(sort $(wildcard src/*/*.c)) $(wildcard src/task/switch_$(ARCH).S)
-app_src := $(sort $(wildcard app/domain/*.c app/web/*.c app/cli/*.c app/lab/*.c))
+app_src := $(sort $(filter-out app/main.c,$(wildcard app/*.c app/*/*.c)))
 lib_obj := $(patsubst %,$(BUILD)/%.o,$(lib_src))
 app_obj := $(patsubst %,$(BUILD)/%.o,$(app_src))
 examples := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))

@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "domain/events.h"
 #include "domain/export.h"
+#include "domain/mail_status.h"
 #include "domain/people.h"
 
 /* A line of `reg list`. */
@@ -145,24 +146,6 @@ static int64_t read_id(struct cli *cli)
     return -EINVAL;
 }
 
-static const char *mail_state(int64_t state)
-{
-    switch (state) {
-    case USH_JOB_READY:
-        return "queued";
-    case USH_JOB_RUNNING:
-        return "being sent";
-    case USH_JOB_DONE:
-        return "sent";
-    case USH_JOB_DEAD:
-        return "failed";
-    case USH_JOB_HELD:
-        return "held: it may have arrived";
-    default:
-        return "none";
-    }
-}
-
 static int show(struct cli *cli)
 {
     int64_t id = read_id(cli);
@@ -192,7 +175,7 @@ static int show(struct cli *cli)
         .grade = v.registration.grade,
         .waitlist_position = v.waitlist_position,
         .manage_url = ush_arena_printf(cli->arena, "%s/r/%s", cli->settings.base_url, token),
-        .mail = ush_text_of(mail_state(v.mail_state)),
+        .mail = v.mail_state < 0 ? USH_T("none") : ush_text_of(mail_state_name(v.mail_state)),
         .mail_note = v.mail_note,
     };
     if (!v.registration.phone.at)
