@@ -35,7 +35,7 @@ struct server {
     char address[160];
 };
 
-/* Tries what a worker needs; says why it failed. A cleanup-free sequence: the process ends. */
+/* The database and the fest on it, for one worker; says why if it fails. */
 static int open_fest(struct server *s, struct fest *f)
 {
     int error = 0;
@@ -56,6 +56,7 @@ static int open_fest(struct server *s, struct fest *f)
         ush_error("fest.open", "%s", ush_buf_text(&problem).at);
         ush_db_close(db);
     }
+    f->wake_fd = s->wake_fd;
     ush_buf_fini(&problem);
     return r;
 }
@@ -113,7 +114,6 @@ static void writer_ready(void *w)
 static int run_writer(struct ush_worker *w, void *ctx)
 {
     struct server *s = ctx;
-    ush_jobs_wake_by(s->wake_fd);
     struct ush_writer_options o = {.url = s->settings.database_url,
                                    .operations = fest_operations,
                                    .listener = s->writer_listener,
@@ -318,7 +318,7 @@ static int serve(struct cli *cli)
                                            .level = (enum ush_log_level)s.settings.log_level,
                                            .json = s.settings.log_format == 1,
                                            .role = "master"});
-    if (ush_run(NULL, prepare_root, &s) < 0)
+    if (ush_run(&(struct ush_loop_options){0}, prepare_root, &s) < 0)
         return CLI_FAILED;
     int r = open_sockets(&s);
     if (r)

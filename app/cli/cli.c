@@ -254,7 +254,8 @@ static int run(struct cli *cli)
     ush_arena_init(&arena, NULL, 0, ARENA_BYTES);
     cli->arena = &arena;
     cli->started_ns = ush_now_ns();
-    int code = cli->command->needs_db ? ush_run(NULL, with_database, cli) : cli->command->run(cli);
+    int code = cli->command->needs_db ? ush_run(&(struct ush_loop_options){0}, with_database, cli)
+                                      : cli->command->run(cli);
     if (cli->progress_shown)
         fprintf(stderr, "\n");
     ush_arena_fini(&arena);

@@ -16,7 +16,7 @@
     F(R, TEXT, title, .doc = "Title")                                                              \
     F(R, TEXT, state, .doc = "open, waitlist, full, not_open, closed, cancelled, over")            \
     F(R, I64, taken, .doc = "Places taken")                                                        \
-    F(R, I64, capacity, .doc = "Places; absent = unlimited")                                       \
+    F(R, I64, capacity, .optional = true, .doc = "Places; absent = unlimited")                     \
     F(R, I64, waiting, .doc = "Waitlisted")                                                        \
     F(R, TIME, opens_at, .doc = "Registration opens")                                              \
     F(R, TIME, starts_at, .doc = "Begins")
@@ -26,7 +26,6 @@ USH_RECORD_DEFINE(event_line, EVENT_LINE_FIELDS)
 static struct event_line line_of(const struct event_entry *e, int64_t now_ms)
 {
     struct event_line l = {
-        .has = UINT64_MAX,
         .slug = e->event.slug,
         .title = e->event.title,
         .state = ush_text_of(event_state_name(event_state(e, now_ms))),
@@ -36,8 +35,8 @@ static struct event_line line_of(const struct event_entry *e, int64_t now_ms)
         .opens_at = e->seats.opens_at,
         .starts_at = e->event.starts_at,
     };
-    if (!USH_HAS(&e->seats, seats_capacity))
-        l.has &= ~(UINT64_C(1) << event_line_capacity);
+    if (USH_HAS(&e->seats, seats_capacity))
+        USH_SET(&l, event_line_capacity);
     return l;
 }
 
@@ -162,8 +161,6 @@ static int change_seats(struct cli *cli, struct seats_change *in, const char *do
     struct change_result result;
     in->slug = ush_text_of(cli->arguments[0]);
     in->actor = cli_actor(cli);
-    USH_SET(in, seats_change_slug);
-    USH_SET(in, seats_change_actor);
     USH_TRY(ush_change(cli->db, &op_seats, in, &result, cli->arena));
     return say_outcome(cli, &result, done);
 }
@@ -171,14 +168,12 @@ static int change_seats(struct cli *cli, struct seats_change *in, const char *do
 static int open_gate(struct cli *cli)
 {
     struct seats_change in = {.gate = USH_T("open")};
-    USH_SET(&in, seats_change_gate);
     return change_seats(cli, &in, "registration is open");
 }
 
 static int close_gate(struct cli *cli)
 {
     struct seats_change in = {.gate = USH_T("closed")};
-    USH_SET(&in, seats_change_gate);
     return change_seats(cli, &in, "registration is closed");
 }
 

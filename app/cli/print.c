@@ -105,11 +105,24 @@ static void add_cell(struct ush_buf *out, const struct ush_field *f, const void 
     }
 }
 
-/* A value is there if `has` says so, or for structs filled by hand (has == 0) always. */
-static bool has_field(const void *value, size_t i)
+/* As the encoders see it: a text or list is there when it is not NULL, a number unless it is
+ * optional and not marked in `has`. */
+static bool has_field(const void *value, const struct ush_record *r, size_t i)
 {
-    uint64_t has = *(const uint64_t *)value;
-    return has == 0 || ((has >> i) & 1);
+    const struct ush_field *f = &r->fields[i];
+    const void *at = (const char *)value + f->offset;
+    switch (f->type) {
+    case USH_TYPE_I64:
+    case USH_TYPE_BOOL:
+    case USH_TYPE_TIME:
+        return !f->optional || (*(const uint64_t *)value >> i & 1);
+    case USH_TYPE_ONE:
+        return *(void *const *)at != NULL;
+    case USH_TYPE_LIST:
+        return true;
+    default:
+        return ((const ush_text *)at)->at != NULL;
+    }
 }
 
 void cli_print_record(const struct cli *cli, const struct ush_record *r, const void *value)
@@ -126,7 +139,7 @@ void cli_print_record(const struct cli *cli, const struct ush_record *r, const v
         if (strlen(r->fields[i].name) > widest)
             widest = strlen(r->fields[i].name);
     for (size_t i = 0; i < r->count; i++) {
-        if (!has_field(value, i))
+        if (!has_field(value, r, i))
             continue;
         ush_buf_reset(&b);
         add_cell(&b, &r->fields[i], value, true);
@@ -173,7 +186,7 @@ static void print_table(const struct ush_record *r, const struct ush_rows *rows)
             const char *value = (const char *)rows->at + row * r->bytes;
             for (size_t i = 0; i < columns; i++) {
                 ush_buf_reset(&b);
-                add_cell(&b, &r->fields[i], value, has_field(value, i));
+                add_cell(&b, &r->fields[i], value, has_field(value, r, i));
                 size_t chars = ush_utf8_count(ush_buf_text(&b));
                 if (pass == 0 && chars > width[i])
                     width[i] = chars < CELL_MAX ? chars : CELL_MAX;

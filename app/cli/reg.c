@@ -66,16 +66,6 @@ static struct reg_line line_of(struct cli *cli, const struct registration *r,
         .team = r->team_name,
         .created_at = r->created_at,
     };
-    l.has = (1 << reg_line_code | 1 << reg_line_event | 1 << reg_line_seq | 1 << reg_line_status |
-             1 << reg_line_created_at);
-    if (l.name.at)
-        USH_SET(&l, reg_line_name);
-    if (l.email.at)
-        USH_SET(&l, reg_line_email);
-    if (l.school.at)
-        USH_SET(&l, reg_line_school);
-    if (l.team.at)
-        USH_SET(&l, reg_line_team);
     return l;
 }
 
@@ -167,7 +157,6 @@ static int show(struct cli *cli)
     public_id_format(&cli->fest.keys, id, public_id);
     manage_token_format(&cli->fest.keys, id, v.registration.manage_rev, token);
     struct reg_full full = {
-        .has = UINT64_MAX,
         .registration = &line,
         .id = ush_text_of(public_id),
         .people = {v.people, v.people_count},
@@ -178,20 +167,19 @@ static int show(struct cli *cli)
         .mail = v.mail_state < 0 ? USH_T("none") : ush_text_of(mail_state_name(v.mail_state)),
         .mail_note = v.mail_note,
     };
-    if (!v.registration.phone.at)
-        full.has &= ~(UINT64_C(1) << reg_full_phone);
-    if (!USH_HAS(&v.registration, registration_grade))
-        full.has &= ~(UINT64_C(1) << reg_full_grade);
-    if (!v.waitlist_position)
-        full.has &= ~(UINT64_C(1) << reg_full_waitlist_position);
+    if (USH_HAS(&v.registration, registration_grade))
+        USH_SET(&full, reg_full_grade);
+    if (v.waitlist_position)
+        USH_SET(&full, reg_full_waitlist_position);
     if (!v.mail_note.len)
-        full.has &= ~(UINT64_C(1) << reg_full_mail_note);
+        full.mail_note = USH_NONE;
     if (cli->json) {
         cli_print_record(cli, &reg_full_record, &full);
         return CLI_OK;
     }
     cli_print_record(cli, &reg_line_record, &line);
-    full.has &= ~(UINT64_C(1) << reg_full_registration | UINT64_C(1) << reg_full_people);
+    full.registration = NULL;
+    full.people.count = 0;
     cli_print_record(cli, &reg_full_record, &full);
     printf("\n");
     cli_print_rows(cli, &participant_record, &(struct ush_rows){v.people, v.people_count});
@@ -206,10 +194,8 @@ static int cancel_one(struct cli *cli)
     if (!cli_confirm(cli, "Cancel registration %s? Its place goes to the next in line.",
                      cli->arguments[0]))
         return CLI_FAILED;
-    struct cancel in = {.has = UINT64_MAX,
-                        .registration = id,
-                        .reason = USH_T("by_organiser"),
-                        .actor = cli_actor(cli)};
+    struct cancel in = {
+        .registration = id, .reason = USH_T("by_organiser"), .actor = cli_actor(cli)};
     struct change_result result;
     USH_TRY(ush_change(cli->db, &op_cancel, &in, &result, cli->arena));
     if (result.outcome == CHANGE_NOT_FOUND)

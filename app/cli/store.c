@@ -32,7 +32,7 @@ static int bare_root(void *arg)
 static int in_loop(struct cli *cli, int (*run)(struct cli *cli))
 {
     struct bare b = {.cli = cli, .run = run};
-    return ush_run(NULL, bare_root, &b);
+    return ush_run(&(struct ush_loop_options){0}, bare_root, &b);
 }
 
 /* ---- migrate

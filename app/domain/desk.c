@@ -237,6 +237,8 @@ static int ask_database(struct fest *f, const struct event_entry *e, struct regi
         .school_limit = out.school_limit,
         .decided_at = out.decided_at,
     };
+    if (out.outcome == SEATS_CONFIRMED || out.outcome == SEATS_WAITLISTED || out.resent)
+        fest_wake_jobs(f);
     /* The memory does not know yet that it is full: read it anew, so the next can be told there. */
     if (is_refusal(ret->outcome) && !is_refusal(seats_outlook(&e->seats, ush_wall_ms())))
         events_forget(f);

@@ -6,9 +6,13 @@
  */
 #include "domain/fest.h"
 
+#include <sys/eventfd.h>
+
 #include "domain/desk.h"
 #include "domain/events.h"
 #include "gen/migrations.h"
+
+enum { WAKE_EVERY_MS = 20 };
 
 const struct ush_operation *const fest_operations[] = {
     &op_register,     &op_cancel,          &op_seats, &op_promote,
@@ -16,8 +20,7 @@ const struct ush_operation *const fest_operations[] = {
     &op_mail_allow,   USH_JOBS_OPERATIONS, NULL,
 };
 
-const struct ush_migrate_options fest_migrations = {.list = migrations,
-                                                    .count = MIGRATION_COUNT};
+const struct ush_migrate_options fest_migrations = {.list = migrations, .count = MIGRATION_COUNT};
 
 const char *registration_status_name(int64_t status)
 {
@@ -34,7 +37,7 @@ const char *registration_status_name(int64_t status)
 int fest_open(struct fest *f, const struct settings *settings, struct ush_db *db,
               struct ush_buf *ret_problem)
 {
-    *f = (struct fest){.db = db, .settings = settings};
+    *f = (struct fest){.db = db, .settings = settings, .wake_fd = -1};
     USH_TRY(keys_load(&f->keys, settings->secret_file, ret_problem));
     f->events = events_cache_new(db);
     f->desk = desk_new();
@@ -56,5 +59,15 @@ int fest_change(struct fest *f, const struct ush_operation *op, const void *in,
 {
     int rc = ush_change(f->db, op, in, ret, arena);
     events_forget(f);
+    fest_wake_jobs(f);
     return rc;
+}
+
+void fest_wake_jobs(struct fest *f)
+{
+    int64_t now_ns = ush_now_ns();
+    if (f->wake_fd < 0 || now_ns - f->woke_ns < WAKE_EVERY_MS * (int64_t)USH_MS)
+        return;
+    f->woke_ns = now_ns;
+    eventfd_write(f->wake_fd, 1); /* a full counter wakes as well */
 }

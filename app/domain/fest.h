@@ -36,6 +36,8 @@ struct fest {
     struct keys keys;
     struct events_cache *events; /* owned */
     struct desk *desk;           /* owned */
+    int wake_fd;     /* eventfd of the job workers, borrowed; -1 = they ask each second */
+    int64_t woke_ns; /* when it was last raised */
 };
 
 /* Opens over an open database; loads or makes the secret file. A negative code with a sentence in
@@ -135,6 +137,11 @@ extern const struct ush_operation op_events_put;   /* import.h */
 extern const struct ush_operation op_edit;         /* people.h */
 extern const struct ush_operation op_resend;       /* people.h */
 extern const struct ush_operation op_mail_allow;   /* mails.h */
+
+/* Tells the job workers that a transaction may have put a mail. To be called after its commit. At
+ * most once in WAKE_EVERY_MS; what that leaves out is found by asking, a second later at most.
+ * Never suspends. */
+void fest_wake_jobs(struct fest *f);
 
 /* ush_change for the operations of this floor from a process that serves: what it knows in memory
  * about the events is read anew afterwards. The same results as ush_change. May suspend. */

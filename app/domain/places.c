@@ -55,11 +55,10 @@ int seats_store(struct ush_tx *tx, const struct seats *s)
 
 int audit(struct ush_tx *tx, const struct audit_entry *e)
 {
-    USH_TRY(ush_exec(tx, &sql_audit_insert,
-                     USH_VALUES(tx->now_ms, e->actor, e->action,
-                                e->event ? ush_value_i64(e->event) : USH_NULL,
-                                e->registration ? ush_value_i64(e->registration) : USH_NULL,
-                                e->detail)));
+    USH_TRY(ush_exec(
+        tx, &sql_audit_insert,
+        USH_VALUES(tx->now_ms, e->actor, e->action, e->event ? ush_value_i64(e->event) : USH_NULL,
+                   e->registration ? ush_value_i64(e->registration) : USH_NULL, e->detail)));
     return 0;
 }
 

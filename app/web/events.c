@@ -54,7 +54,6 @@ static struct event_reply reply_of(const struct event_entry *e, int64_t now_ms)
 {
     const struct event *v = &e->event;
     return (struct event_reply){
-        .has = UINT64_MAX,
         .slug = v->slug,
         .title = v->title,
         .summary = v->summary,
@@ -108,7 +107,7 @@ int web_api_events(struct ush_request *rq)
         return ush_problem_faults(rq, &faults);
     }
     struct event_reply *items = USH_NEW_N(rq->arena, struct event_reply, limit);
-    struct events_reply reply = {.has = 1 << events_reply_items};
+    struct events_reply reply = {0};
     if (!items)
         return USH_ELIMIT;
     size_t n = 0, i = (size_t)from;
@@ -116,10 +115,8 @@ int web_api_events(struct ush_request *rq)
         if (event_matches(&list->at[i], q, now_ms))
             items[n++] = reply_of(&list->at[i], now_ms);
     reply.items = (struct ush_rows){items, n};
-    if (i < list->count) {
+    if (i < list->count)
         reply.next = ush_arena_printf(rq->arena, "%zu", i);
-        USH_SET(&reply, events_reply_next);
-    }
     return ush_reply_json(rq, 200, &events_reply_record, &reply);
 }
 
@@ -150,7 +147,6 @@ int web_api_availability(struct ush_request *rq)
     USH_TRY(find(rq, &list, &e));
     int64_t now_ms = ush_wall_ms();
     struct availability reply = {
-        .has = UINT64_MAX,
         .state = ush_text_of(event_state_name(event_state(e, now_ms))),
         .left = ush_text_of(event_band(&e->seats)),
         .waiting = e->seats.waiting,

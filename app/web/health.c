@@ -28,7 +28,7 @@ int web_readyz(struct ush_request *rq)
     struct web *w = web_of(rq);
     int r = ush_read(w->fest.db, no_rows, NULL);
     /* An operation that changes nothing still needs the writer, its lock and its disk. */
-    struct resend nobody = {.has = UINT64_MAX, .actor = USH_T("readyz")};
+    struct resend nobody = {.actor = USH_T("readyz")};
     struct change_result result;
     if (r >= 0)
         r = ush_change(w->fest.db, &op_resend, &nobody, &result, rq->arena);

@@ -60,10 +60,10 @@ int reply_event(struct ush_request *rq, const struct event_view *v);
 struct ticket_view {
     const struct event_entry *event; /* NULL when it is not in memory any more */
     const struct registration_view *registration;
-    ush_text link;      /* "<base>/r/<token>" */
+    ush_text link;      /* "/r/<token>" */
     const char *notice; /* what has just been done, or NULL */
-    ush_text svg;     /* the QR code, while confirmed */
-    const char *code; /* K7QF-2M9D */
+    ush_text svg;       /* the QR code, while confirmed */
+    const char *code;   /* K7QF-2M9D */
     bool asks_cancel;   /* the page that asks before cancelling */
     int64_t now_ms;
 };

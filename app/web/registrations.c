@@ -54,8 +54,7 @@ int web_api_cancel(struct ush_request *rq)
     struct registration_view v;
     struct change_result result;
     USH_TRY(authorise(rq, &v));
-    struct cancel in = {.has = UINT64_MAX,
-                        .registration = v.registration.id,
+    struct cancel in = {.registration = v.registration.id,
                         .reason = USH_T("by_student"),
                         .actor = USH_T("student")};
     USH_TRY(fest_change(&w->fest, &op_cancel, &in, &result, rq->arena));
@@ -74,8 +73,7 @@ int web_api_resend(struct ush_request *rq)
     struct registration_view v;
     struct change_result result;
     USH_TRY(authorise(rq, &v));
-    struct resend in = {
-        .has = UINT64_MAX, .registration = v.registration.id, .actor = USH_T("student")};
+    struct resend in = {.registration = v.registration.id, .actor = USH_T("student")};
     USH_TRY(fest_change(&web_of(rq)->fest, &op_resend, &in, &result, rq->arena));
     if (result.outcome == CHANGE_TOO_SOON) {
         reply_retry_after(rq, result.until - ush_wall_ms());

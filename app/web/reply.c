@@ -24,7 +24,6 @@ int registration_reply_fill(struct ush_request *rq, ush_text slug, int64_t id, i
     char public_id[PUBLIC_ID_CHARS + 1], code[SHORT_CODE_CHARS + 1];
     public_id_format(k, id, public_id);
     *ret = (struct registration_reply){
-        .has = UINT64_MAX,
         .id = ush_arena_copy(rq->arena, ush_text_of(public_id)),
         .event = slug,
         .status = ush_text_of(registration_status_name(status)),
@@ -33,8 +32,8 @@ int registration_reply_fill(struct ush_request *rq, ush_text slug, int64_t id, i
         .manage_url = manage_link(rq, id, manage_rev, ""),
         .created_at = created_at,
     };
-    if (status != REGISTRATION_WAITLISTED || position <= 0)
-        ret->has &= ~(UINT64_C(1) << registration_reply_waitlist_position);
+    if (status == REGISTRATION_WAITLISTED && position > 0)
+        USH_SET(ret, registration_reply_waitlist_position);
     if (status == REGISTRATION_CONFIRMED) {
         struct ticket_reply *t = USH_NEW(rq->arena, struct ticket_reply);
         if (!t)

@@ -42,7 +42,7 @@ static int show(struct ush_request *rq, struct ticket_view *v, const struct regi
     USH_TRY(events_take(&web_of(rq)->fest, &list));
     v->event = event_find_id(list, registration_event_of(reg->registration.id));
     v->registration = reg;
-    v->link = manage_link(rq, reg->registration.id, reg->registration.manage_rev, "");
+    v->link = ush_arena_printf(rq->arena, "/r/%.*s", USH_PR(ush_param(rq, "token")));
     v->now_ms = ush_wall_ms();
     return reply_ticket(rq, v);
 }
@@ -76,8 +76,7 @@ int web_ticket_cancel(struct ush_request *rq)
     struct registration_view reg;
     struct change_result result;
     USH_TRY(open_link(rq, &reg));
-    struct cancel in = {.has = UINT64_MAX,
-                        .registration = reg.registration.id,
+    struct cancel in = {.registration = reg.registration.id,
                         .reason = USH_T("by_student"),
                         .actor = USH_T("student")};
     USH_TRY(fest_change(&web_of(rq)->fest, &op_cancel, &in, &result, rq->arena));
@@ -93,8 +92,7 @@ int web_ticket_resend(struct ush_request *rq)
     struct registration_view reg;
     struct change_result result;
     USH_TRY(open_link(rq, &reg));
-    struct resend in = {
-        .has = UINT64_MAX, .registration = reg.registration.id, .actor = USH_T("student")};
+    struct resend in = {.registration = reg.registration.id, .actor = USH_T("student")};
     USH_TRY(fest_change(&web_of(rq)->fest, &op_resend, &in, &result, rq->arena));
     return ush_reply_redirect(
         rq, 303,
