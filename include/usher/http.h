@@ -38,11 +38,15 @@ struct ush_http_limits {
     uint32_t requests_per_connection; /* 1000 */
     uint32_t connection_age_ms;       /* 1 h */
     uint32_t connections;             /* 4096 per worker: not accepted beyond */
-    uint32_t connections_per_address; /* 64; 0 = no limit: closed with 429 beyond */
+    /* 64; 0 = no limit. A school is one address with hundreds of phones behind it: connections
+     * beyond are served, one request each and no keep-alive, up to USH_ADDRESS_SHARES times as
+     * many; then 429. Not for this machine itself, trusted proxies and Unix sockets. */
+    uint32_t connections_per_address;
     uint32_t handlers;      /* requests in handlers at once per worker; 10,000: 503 beyond */
     uint32_t handler_ms;    /* 10 s where a route says nothing: 503 */
     bool drops_underscores; /* a field name with '_' is dropped instead of refused (400) */
 };
+enum { USH_ADDRESS_SHARES = 16 };
 extern const struct ush_http_limits ush_http_limits_direct;  /* the values above */
 extern const struct ush_http_limits ush_http_limits_proxied; /* from a trusted proxy */
 

@@ -43,7 +43,7 @@ static void begin(struct ush__exchange *x, struct ush_conn *c, const struct ush_
     x->rq.app = h->o.app;
     x->rq.conn = c;
     x->is_head = head->method == USH_HEAD;
-    x->keep_alive = head->keep_alive && !c->closing &&
+    x->keep_alive = head->keep_alive && !c->closing && !c->is_brief &&
                     c->requests < h->limits.requests_per_connection &&
                     ush_now_ns() - c->born_ns < h->limits.connection_age_ms * (int64_t)USH_MS;
     x->last_field = &x->fields;

@@ -160,6 +160,7 @@ struct ush_conn {
     bool hung_up;    /* the client has sent its last byte */
     bool gone;       /* nothing can be sent any more */
     bool closing;    /* no further request */
+    bool is_brief;   /* its address holds many connections: this one gets no keep-alive */
     bool linger;     /* the client may be sending still: read it out before closing */
 };
 /* With the 40 bytes of its descriptor (task/fd.h) all that an idle connection costs. */

@@ -88,19 +88,28 @@ static size_t subscriber_bytes(const struct ush_conn *c)
     return c->ip.bytes[0] == 0 ? 16 : 8;
 }
 
-/* Hangs the connection in its bucket. Whether its address has too many already. */
-static bool join_bucket(struct ush_conn *c)
+/* This machine itself: a proxy or the operator, not a stranger. IPv4 is kept as ::ffff:a.b.c.d. */
+static bool is_loopback(const struct ush_conn *c)
+{
+    static const uint8_t v4[13] = {[10] = 0xff, [11] = 0xff, [12] = 127}, v6[16] = {[15] = 1};
+    return memcmp(c->ip.bytes, v4, sizeof v4) == 0 || memcmp(c->ip.bytes, v6, sizeof v6) == 0;
+}
+
+/* Hangs the connection in its bucket. How many shares its address has besides it, 0 for the first
+ * connections_per_address connections. */
+static uint32_t join_bucket(struct ush_conn *c)
 {
     struct ush_http *h = c->http;
     size_t n = subscriber_bytes(c);
-    uint32_t max = c->is_unix ? 0 : h->limits.connections_per_address, others = 0;
+    bool is_free = c->is_unix || c->is_trusted || is_loopback(c);
+    uint32_t max = is_free ? 0 : h->limits.connections_per_address, others = 0;
     struct ush_link *bucket =
         &h->buckets[ush_hash(c->ip.bytes, n, h->bucket_seed) % USH__ADDRESS_BUCKETS];
     for (struct ush_link *l = bucket->next; max > 0 && l != bucket; l = l->next)
         if (memcmp(USH_CONTAINER(l, struct ush_conn, in_bucket)->ip.bytes, c->ip.bytes, n) == 0)
             others++;
     ush_list_push(bucket, &c->in_bucket);
-    return max > 0 && others >= max;
+    return max > 0 ? others / max : 0;
 }
 
 int ush_http_serve(struct ush_http *h, int fd, const struct ush_address *peer)
@@ -117,12 +126,13 @@ int ush_http_serve(struct ush_http *h, int fd, const struct ush_address *peer)
                                : h->trusted.count && ush__networks_have(&h->trusted, &c->ip);
     USH__COUNT(h, connections, 1);
     USH__COUNT(h, connections_total, 1);
-    bool is_one_too_many = join_bucket(c);
+    uint32_t shares = join_bucket(c);
+    c->is_brief = shares > 0;
     ush__conn_enter(c, USH__HEAD);
     int r = ush_fd_watch(fd, ush__conn_ready, c);
     if (r < 0) {
         ush__conn_free(c);
-    } else if (is_one_too_many) {
+    } else if (shares >= USH_ADDRESS_SHARES) {
         ush__conn_refuse(c, 429);
         ush__conn_end(c);
         r = USH_ELIMIT;

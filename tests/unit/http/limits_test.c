@@ -333,6 +333,7 @@ BOTH_TEST(connection_age)
     return site_close(&s);
 }
 
+/* A school is one address: those beyond its share are served, but keep no connection. */
 BOTH_TEST(connections_per_address)
 {
     struct ush_http_limits limits = ush_http_limits_direct;
@@ -341,35 +342,60 @@ BOTH_TEST(connections_per_address)
     open_site(&s, &limits);
     static const struct {
         const char *from;
-        int status;
+        bool is_brief;
     } who[] = {
-        {"192.0.2.1:1", 200},
-        {"192.0.2.1:2", 200},
-        {"192.0.2.2:1", 200},
-        {"192.0.2.1:3", 429},
-        {"[2001:db8::1]:1", 200},
-        {"[2001:db8::2]:1", 200},
-        {"[2001:db8::3]:1", 429},
-        {"[2001:db8:0:1::]:1", 200},
-        {"[::1]:1", 200},
-        {NULL, 200},
-        {NULL, 200},
-        {NULL, 200},
+        {"192.0.2.1:1", false},
+        {"192.0.2.1:2", false},
+        {"192.0.2.2:1", false},
+        {"192.0.2.1:3", true},
+        {"[2001:db8::1]:1", false},
+        {"[2001:db8::2]:1", false},
+        {"[2001:db8::3]:1", true},
+        {"[2001:db8:0:1::]:1", false},
+        {"127.0.0.1:1", false},
+        {"127.0.0.1:2", false},
+        {"127.0.0.1:3", false},
+        {"[::1]:1", false},
+        {"[::1]:2", false},
+        {"[::1]:3", false},
+        {NULL, false},
+        {NULL, false},
+        {NULL, false},
     };
     int c[USH_COUNT(who)];
     for (size_t i = 0; i < USH_COUNT(who); i++) {
         c[i] = site_connect_from(&s, who[i].from);
-        struct heard *h = who[i].status == 429 ? hear(c[i]) : ask(c[i], GET("/"));
-        ck_assert_msg(h->status == who[i].status, "%s: %d", who[i].from, h->status);
-        if (h->status == 429)
+        struct heard *h = ask(c[i], GET("/"));
+        ck_assert_msg(h->status == 200, "%s: %d", who[i].from, h->status);
+        const char *connection = heard_field(h, "Connection");
+        ck_assert_msg((connection != NULL) == who[i].is_brief, "%s: %s", who[i].from, connection);
+        if (who[i].is_brief)
             ck_assert(hears_end(c[i]));
     }
     ush_close(c[0]); /* a place becomes free */
     while (s.stats.connections >= USH_COUNT(who) - 2)
         ush_sleep(USH_MS);
     c[0] = site_connect_from(&s, "192.0.2.1:4");
-    ck_assert_int_eq(ask(c[0], GET("/"))->status, 200);
+    ck_assert_ptr_null(heard_field(ask(c[0], GET("/")), "Connection"));
     for (size_t i = 0; i < USH_COUNT(who); i++)
+        ush_close(c[i]);
+    return site_close(&s);
+}
+
+BOTH_TEST(connections_per_address_have_an_end)
+{
+    struct ush_http_limits limits = ush_http_limits_direct;
+    limits.connections_per_address = 1;
+    struct site s;
+    open_site(&s, &limits);
+    int c[USH_ADDRESS_SHARES + 1];
+    for (size_t i = 0; i < USH_COUNT(c); i++)
+        c[i] = site_connect_from(&s, "192.0.2.1:1");
+    ck_assert_int_eq(hear(c[USH_ADDRESS_SHARES])->status, 429);
+    ck_assert(hears_end(c[USH_ADDRESS_SHARES]));
+    for (size_t i = 0; i < USH_ADDRESS_SHARES; i++)
+        ck_assert_int_eq(ask(c[i], GET("/"))->status, 200);
+    for (size_t i = 0; i < USH_COUNT(c); i++)
         ush_close(c[i]);
     return site_close(&s);
 }
@@ -421,6 +447,7 @@ int main(void)
     both_add(tc, requests_per_connection);
     both_add(tc, connection_age);
     both_add(tc, connections_per_address);
+    both_add(tc, connections_per_address_have_an_end);
     both_add(tc, slow_clients_hold_no_stack);
     suite_add_tcase(s, tc);
     return both_main(s);
