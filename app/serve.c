@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -24,6 +25,8 @@
 #include "usher/master.h"
 #include "usher/net.h"
 #include "web/web.h"
+
+enum { JOB_NICENESS = 10 };
 
 struct server {
     struct cli *cli;
@@ -148,6 +151,8 @@ static int run_job(struct ush_worker *w, void *ctx)
     struct fest fest;
     struct mailer mailer;
     struct ush_buf problem;
+    /* Making a mail costs a hundred times what a registration costs: the rush goes first. */
+    setpriority(PRIO_PROCESS, 0, JOB_NICENESS);
     USH_TRY(open_fest(s, &fest));
     ush_buf_init(&problem, 1024);
     int r = mailer_init(&mailer, &fest, &problem);

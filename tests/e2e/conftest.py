@@ -105,14 +105,13 @@ class Server:
         return self.request("POST", "/register", body, {"Idempotency-Key": key} if key else None)
 
     def children(self):
-        """Process ids of the workers by role, as `usher` names them in /proc."""
+        """Process ids of the workers by role: the first word of a worker's name ("web 2")."""
         out = {}
         for pid in _children_of(self.process.pid):
             try:
-                line = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+                role = pathlib.Path(f"/proc/{pid}/comm").read_text().split()[0]
             except OSError:
                 continue
-            role = line.split(":", 1)[-1].strip().split(" ")[0] if ":" in line else line
             out.setdefault(role, []).append(pid)
         return out
 
