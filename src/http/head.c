@@ -20,6 +20,7 @@
  *  - Content-Length beside Transfer-Encoding, either of them twice (even if equal), a leading zero,
  *    any coding but "chunked", Transfer-Encoding in HTTP/1.0: refused. All are ways to make two
  *    recipients disagree about where the body ends.
+ *  - Content-Type twice: refused, since it decides how the body is read.
  *  - A name with '_' is refused, or dropped behind a proxy (limits.drops_underscores): CGI-like
  *    software reads X_Y as X-Y, so a client could forge what a proxy sets.
  *  - Host must look like a host and a port; user information in a target is refused.
@@ -155,6 +156,13 @@ struct scan {
 
 static_assert(sizeof(size_t) == 8, "*scanned holds two offsets");
 
+/* A request line that is too long, of which so much is there: because of its target, or of a
+ * method that is none (RFC 9112 §3)? */
+static int line_refuse(const char *line, const struct ush_http_limits *limits)
+{
+    return memchr(line, ' ', limits->request_line_bytes) ? -414 : -400;
+}
+
 static int scan(ush_text bytes, const struct ush_http_limits *limits, size_t *scanned,
                 struct scan *s, struct ush_head *head)
 {
@@ -167,7 +175,7 @@ static int scan(ush_text bytes, const struct ush_http_limits *limits, size_t *sc
         at = control_find(b, at, end);
         bool is_first = line <= first;
         if (at - line > (is_first ? limits->request_line_bytes : limits->header_bytes))
-            return is_first ? -414 : -431;
+            return is_first ? line_refuse(b + line, limits) : -431;
         if (at == end || (b[at] == '\r' && at + 1 == end))
             break;
         if (b[at] != '\r' || b[at + 1] != '\n')
@@ -341,6 +349,7 @@ struct split {
     struct ush_head *head;
     unsigned connection;
     ush_text host; /* of the Host field */
+    bool has_type;
 };
 
 /* Digits and nothing else, no leading zero, at most 15 of them: nobody reads those differently. */
@@ -413,6 +422,14 @@ static int take_field(struct split *s, const struct ush_header *h, ush_text line
         return 0;
     case 10:
         return USH__TOKEN_IS(h->name, "connection") ? take_connection(s, h->value) : 0;
+    case 12:
+        /* Of two, the one that checks a request and the one that decodes it may take another. */
+        if (!USH__TOKEN_IS(h->name, "content-type"))
+            return 0;
+        if (s->has_type)
+            return -400;
+        s->has_type = true;
+        return 0;
     case 14:
         if (!USH__TOKEN_IS(h->name, "content-length"))
             return 0;

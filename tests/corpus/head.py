@@ -347,6 +347,9 @@ for shown, raw in {
         "end-cr": "GET / HTTP/1.1\r\nHost: a\r\n\r", "empty-line": "\r\n", "first-cr": "\r",
         "name": "GET / HTTP/1.1\r\nHos", "wrong-but-unseen": "GET / HTTP/9.9\r\nX X: y\r\n"}.items():
     add(f"partial-{shown}", raw)
+add("400-method-too-long", "A" * 8200 + " / HTTP/1.1\r\nHost: a\r\n\r\n")
+post("400-two-types", "Content-Type: text/plain", "Content-Type: application/json",
+     "Content-Length: 2", body=b"{}")
 add("414-before-the-end", "GET /" + "a" * 8200)
 add("431-field-before-the-end", "GET / HTTP/1.1\r\nX: " + "a" * 8200)
 add("431-head-before-the-end", "GET / HTTP/1.1\r\n" + ("X: " + "a" * 4000 + "\r\n") * 5)
