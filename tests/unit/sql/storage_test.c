@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "faulty_vfs.h"
 #include "notes.h"
 #include "sql/driver.h"
 
@@ -100,6 +101,73 @@ START_TEST(a_full_disk_refuses_changes_until_there_is_room)
     if (is_mounted)
         unmount_small();
     ck_assert_int_eq(r, 0);
+}
+END_TEST
+
+/* ---- durable -------------------------------------------------------------------------------- */
+
+static int put_some(void *arg __attribute__((unused)))
+{
+    struct ush_db *db = open_notes(scratch_url());
+    struct note_done done;
+    for (int i = 0; i < 10; i++) {
+        int before = faulty->syncs;
+        ck_assert_int_eq(put_note(db, &note_put, i, NOTE_FINE, &done), 0);
+        ck_assert_int_gt(faulty->syncs, before);
+    }
+    faulty->fails_sync = true;
+    ck_assert_int_eq(put_note(db, &note_put, 10, NOTE_FINE, &done), USH_EUNKNOWN);
+    ck_assert_int_eq(put_note(db, &note_put, 11, NOTE_FINE, &done), USH_ESTORAGE);
+    faulty->fails_sync = false;
+    /* What the failed commit left is found or made anew, and synced either way. */
+    ck_assert_int_eq(put_note(db, &note_put, 10, NOTE_FINE, &done), 0);
+    ck_assert_int_eq(notes_stored(db), 11);
+    ush_db_close(db);
+    return 0;
+}
+
+START_TEST(no_change_is_answered_before_a_sync)
+{
+    faulty_vfs_prepare();
+    faulty_vfs_install();
+    ck_assert_int_eq(in_loop(put_some, NULL), 0);
+}
+END_TEST
+
+static int64_t log_bytes(const char *url)
+{
+    char path[128];
+    struct stat file;
+    snprintf(path, sizeof path, "%s-wal", ush__sqlite_path(url));
+    return stat(path, &file) == 0 ? file.st_size : 0;
+}
+
+static int write_much(void *arg __attribute__((unused)))
+{
+    const char *folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    const char *url = scratch_url_in(folder);
+    struct ush_db *db = open_notes(url);
+    enum { EACH = 1 << 20, TIMES = 80 };
+    char *text = malloc(EACH);
+    memset(text, 'x', EACH);
+    int64_t largest = 0;
+    for (int i = 0; i < TIMES; i++) {
+        struct note_new note = {7, i, {text, EACH}, NOTE_FINE};
+        ck_assert_int_eq(ush_change(db, &note_put, &note, NULL, ush_task_arena()), 0);
+        ck_assert_int_eq(notes_stored(db), i + 1); /* with a reader that keeps its connection */
+        if (log_bytes(url) > largest)
+            largest = log_bytes(url);
+    }
+    ck_assert_int_gt(largest, 10 << 20);
+    ck_assert_int_lt(largest, 24 << 20);
+    free(text);
+    ush_db_close(db);
+    return 0;
+}
+
+START_TEST(the_log_is_copied_back_before_it_grows)
+{
+    ck_assert_int_eq(in_loop(write_much, NULL), 0);
 }
 END_TEST
 
@@ -328,6 +396,8 @@ int main(void)
     Suite *s = suite_create("sql storage");
     TCase *tc = tcase_create("disk");
     tcase_add_loop_test(tc, a_full_disk_refuses_changes_until_there_is_room, 0, USH_COUNT(disks));
+    tcase_add_test(tc, no_change_is_answered_before_a_sync);
+    tcase_add_test(tc, the_log_is_copied_back_before_it_grows);
     tcase_add_test(tc, a_read_only_file_refuses_changes_until_it_is_writable);
     tcase_add_test(tc, network_file_systems_are_refused);
     tcase_add_test(tc, what_cannot_be_opened_says_so);
