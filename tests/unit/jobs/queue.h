@@ -67,7 +67,7 @@ static const char cut_off_schema[] =
     " WHERE owner = NEW.owner OR (owner = OLD.owner AND NEW.crashes = OLD.crashes))"
     " BEGIN SELECT RAISE(ABORT, 'cut off'); END;";
 static const struct ush_statement cut = {"cut", "INSERT OR IGNORE INTO cut_off VALUES ($1)"},
-                                  join = {"join", "DELETE FROM cut_off WHERE owner = $1"};
+                                  join = {"join", "DELETE FROM cut_off WHERE owner = $1 OR $1 = 0"};
 
 static inline int run_cut(struct ush_tx *tx, const void *in, void *out __attribute__((unused)))
 {
@@ -96,7 +96,8 @@ static inline void join_again(struct ush_db *db, int64_t owner)
     ck_assert_int_ge(ush__jobs_change(db, &op_join, &in), 0);
 }
 
-static inline struct ush_db *queue_open(void)
+/* `more` is SQL that is run behind the migration. */
+static inline struct ush_db *queue_open_with(const char *more)
 {
     static const struct ush_operation *const operations[] = {USH_JOBS_OPERATIONS, &op_put, &op_cut,
                                                              &op_join, NULL};
@@ -104,9 +105,9 @@ static inline struct ush_db *queue_open(void)
     if (!script[0]) {
         FILE *f = fopen("migrations/sqlite/0001_jobs.sql", "r");
         ck_assert_msg(f != NULL, "run the tests in the top folder");
-        size_t n = fread(script, 1, sizeof script - sizeof cut_off_schema, f);
+        size_t n = fread(script, 1, sizeof script - 1, f);
         fclose(f);
-        memcpy(script + n, cut_off_schema, sizeof cut_off_schema);
+        snprintf(script + n, sizeof script - n, "%s%s", cut_off_schema, more);
     }
     int error;
     struct ush_db *db = ush_db_open(
@@ -117,6 +118,11 @@ static inline struct ush_db *queue_open(void)
     struct ush_migration m = {1, "jobs", script, NULL};
     ck_assert_int_eq(ush_migrate(db, &(struct ush_migrate_options){.list = &m, .count = 1}), 1);
     return db;
+}
+
+static inline struct ush_db *queue_open(void)
+{
+    return queue_open_with("");
 }
 
 static inline struct ush_job_new new_job(const char *kind, const char *lane)
