@@ -241,10 +241,11 @@ static int admit(struct ush_conn *c, struct ush__input *in)
     return status;
 }
 
-/* Answers instead of a handler. The body, if any, is not read. */
+/* Answers instead of a handler. The body, if any, is not read, nor is anything behind a 400: who
+ * sends an unreadable path may mean something else by the bytes behind it, too. */
 static void answer_refused(struct ush_conn *c, struct ush__input *in, int status)
 {
-    if (in->length != 0)
+    if (in->length != 0 || status == 400)
         c->closing = c->linger = true;
     in->used = in->head_len;
     ush__exchange_inline(c, in, &c->http->match, ush__problem_of_status(status));
@@ -283,7 +284,7 @@ static bool take_head(struct ush_conn *c, struct ush__input *in)
         return false;
     in->scanned = 0;
     if (n < 0) {
-        ush__conn_refuse(c, -n);
+        ush__conn_refuse(c, in, -n);
         return true;
     }
     in->head_len = (uint32_t)n;
@@ -303,7 +304,7 @@ static bool take_body(struct ush_conn *c, struct ush__input *in, bool is_new)
     if (r == 0 && in->since_ns != 0 && is_too_slow(h, in))
         r = -408;
     if (r < 0)
-        ush__conn_refuse(c, -r);
+        ush__conn_refuse(c, in, -r);
     if (r != 0)
         return true;
     if (in->since_ns == 0)
@@ -437,7 +438,7 @@ void ush__conn_go_on(struct ush_conn *c)
     const struct ush_spawn_options o = {.name = row->name, .site = "route"};
     if (ush_spawn_with(ush_root_scope(), &o, ush__exchange_main, c) < 0) {
         USH__COUNT(h, shed_total, 1);
-        ush__conn_refuse(c, 503);
+        ush__conn_refuse(c, c->in, 503);
         ush__conn_end(c);
         return;
     }
@@ -498,8 +499,10 @@ void ush__conn_left(struct ush_conn *c)
         ush_scope_cancel(x->scope, USH_CANCEL_CLIENT);
 }
 
-void ush__conn_refuse(struct ush_conn *c, int status)
+void ush__conn_refuse(struct ush_conn *c, const struct ush__input *in, int status)
 {
+    /* Whatever is wrong with it: the answer to a HEAD has no content (RFC 9110 §9.3.2). */
+    bool is_head = in && in->len - in->at > 5 && memcmp(in->bytes + in->at, "HEAD ", 5) == 0;
     c->closing = c->linger = true;
     USH__COUNT(c->http, refused_total, 1);
     USH__COUNT(c->http, status_total[status / 100], 1);
@@ -515,10 +518,11 @@ void ush__conn_refuse(struct ush_conn *c, int status)
                      "Content-Length: %d\r\nConnection: close\r\n%s\r\n",
                      p->status, ush__reason(p->status), ush__date(c->http), n,
                      p->status == 503 ? "Retry-After: 5\r\n" : "");
-    char *to = ush__output_room(c, (size_t)(m + n));
+    size_t sent = (size_t)(is_head ? 0 : n);
+    char *to = ush__output_room(c, (size_t)m + sent);
     memcpy(to, head, (size_t)m);
-    memcpy(to + m, body, (size_t)n);
-    c->http->output_len += (size_t)(m + n);
+    memcpy(to + m, body, sent);
+    c->http->output_len += (size_t)m + sent;
 }
 
 void ush__conn_end(struct ush_conn *c)

@@ -280,8 +280,9 @@ void ush__head_move(struct ush_head *to, const struct ush_head *from, const char
                     ptrdiff_t by);
 /* The path of the head, normalised: in place where it can be, else in the arena. 0 or negative. */
 int ush__path_of(const struct ush_head *head, struct ush_arena *arena, ush_text *ret);
-/* A refusal on the level of framing: a reply without a request, then closed. */
-void ush__conn_refuse(struct ush_conn *c, int status);
+/* A refusal on the level of framing: a reply without a request, then closed. `in` begins with what
+ * was refused; NULL = nothing was read. */
+void ush__conn_refuse(struct ush_conn *c, const struct ush__input *in, int status);
 /* Sends what waits and closes; when the client may be sending still, reads that out first. */
 void ush__conn_end(struct ush_conn *c);
 /* The client is known to have left: cancels what runs for it, if that has no side effects. */

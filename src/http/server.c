@@ -133,7 +133,7 @@ int ush_http_serve(struct ush_http *h, int fd, const struct ush_address *peer)
     if (r < 0) {
         ush__conn_free(c);
     } else if (shares >= USH_ADDRESS_SHARES) {
-        ush__conn_refuse(c, 429);
+        ush__conn_refuse(c, NULL, 429);
         ush__conn_end(c);
         r = USH_ELIMIT;
     }
@@ -199,7 +199,7 @@ static void on_unfinished(struct ush_link *expired)
 {
     struct ush_conn *c = conn_of(expired);
     if (c->in)
-        ush__conn_refuse(c, 408);
+        ush__conn_refuse(c, c->in, 408);
     ush__conn_end(c);
 }
 
