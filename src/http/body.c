@@ -47,11 +47,12 @@ int ush__body_take(struct ush__input *in)
     if (raw_at == in->len)
         return 0;
     int r = ush_chunks_decode(&in->chunks, in->bytes + raw_at, in->len - raw_at, &used, &data);
+    in->body_len += (uint32_t)data;
+    /* A chunk says how long it will be: what cannot fit is not waited for. */
+    if (in->body_len > in->body_max || ush__chunks_left(&in->chunks) > in->body_max - in->body_len)
+        return -413;
     if (r < 0)
         return r;
-    in->body_len += (uint32_t)data;
-    if (in->body_len > in->body_max)
-        return -413;
     if (r == 0)
         in->len = (uint32_t)(raw_at + data);
     else

@@ -185,6 +185,11 @@ static enum state step(struct ush_chunks *c, char ch)
     return s < DATA ? size_line(c, ch) : trailer(c, ch);
 }
 
+uint64_t ush__chunks_left(const struct ush_chunks *c)
+{
+    return c->state == DATA ? c->left : 0;
+}
+
 int ush_chunks_decode(struct ush_chunks *c, char *bytes, size_t n, size_t *ret_used,
                       size_t *ret_data)
 {

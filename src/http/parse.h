@@ -53,6 +53,11 @@ ush_text ush__list_next(ush_text *rest);
 /* uri-host [ ":" port ], narrowed to what names a host on the internet (head.c). */
 bool ush__host_is_valid(ush_text t);
 
+/* ---- chunks (chunks.c) ----------------------------------------------------------------------- */
+
+/* Bytes of data still to come of the chunk that has begun; 0 between chunks. */
+uint64_t ush__chunks_left(const struct ush_chunks *c);
+
 /* ---- values of fields (header.c) ---------------------------------------------------------------
  */
 
