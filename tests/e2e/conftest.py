@@ -8,6 +8,7 @@ import json
 import http.client
 import os
 import pathlib
+import re
 import select
 import signal
 import subprocess
@@ -65,11 +66,10 @@ class Server:
                 if not part:
                     break
                 seen += part
-                at = seen.find(b"http://127.0.0.1:")
-                if at >= 0 and b"\n" in seen[at:]:
-                    digits = seen[at + 17:].split(b"\n")[0]
+                said = re.search(rb"http://127\.0\.0\.1:(\d+).*\n", seen)
+                if said:
                     self.said = seen.decode()
-                    return int("".join(c for c in digits.decode().split("/")[0] if c.isdigit()))
+                    return int(said[1])
         self.stop(signal.SIGKILL)
         raise AssertionError(f"no address was printed; it said {seen!r}\n{self.read_log()}")
 
@@ -200,16 +200,26 @@ def fest(tmp_path):
     f.stop()
 
 
-@pytest.fixture
-def waits(tmp_path):
-    """examples/waits with one worker."""
+def _waits(folder):
     servers = []
 
     def start(*args):
-        server = Server(tmp_path, [str(BUILD / "examples/waits"), "--port", "0", *args])
+        server = Server(folder, [str(BUILD / "examples/waits"), "--port", "0", *args])
         servers.append(server)
         return server
 
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture
+def waits(tmp_path):
+    """Starts examples/waits with the given options."""
+    yield from _waits(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def waits_for_module(tmp_path_factory):
+    """The same, for a server that all tests of a file share."""
+    yield from _waits(tmp_path_factory.mktemp("waits"))
