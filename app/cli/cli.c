@@ -240,7 +240,12 @@ static int with_database(void *arg)
     if (code < 0) {
         code = cli_fail("%s", ush_buf_text(&problem).at);
     } else {
+        struct ush_scope beside;
+        ush_scope_open(&beside, &(struct ush_scope_options){.name = "progress"});
+        ush_spawn(&beside, cli_progress_show, cli);
         code = cli->command->run(cli);
+        ush_scope_cancel(&beside, USH_CANCEL_ASKED);
+        ush_scope_close(&beside);
         fest_close(&cli->fest);
     }
     ush_buf_fini(&problem);
@@ -253,11 +258,8 @@ static int run(struct cli *cli)
     struct ush_arena arena;
     ush_arena_init(&arena, NULL, 0, ARENA_BYTES);
     cli->arena = &arena;
-    cli->started_ns = ush_now_ns();
     int code = cli->command->needs_db ? ush_run(&(struct ush_loop_options){0}, with_database, cli)
                                       : cli->command->run(cli);
-    if (cli->progress_shown)
-        fprintf(stderr, "\n");
     ush_arena_fini(&arena);
     if (code < 0)
         code = cli_fail_code(code, "usher %s", cli->command->name);

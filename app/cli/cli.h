@@ -37,8 +37,9 @@ struct cli {
     struct ush_db *db; /* for commands with .needs_db */
     struct fest fest;  /* the same */
     struct ush_arena *arena;
-    int64_t started_ns; /* for the progress line */
-    bool progress_shown;
+    /* The progress line; set from any thread, shown by a task of its own. */
+    const char *_Atomic progress_what;
+    _Atomic size_t progress_done, progress_total;
 };
 
 struct cli_command {
@@ -81,8 +82,11 @@ void cli_say(const struct cli *cli, const char *fmt, ...) USH_PRINTF(2, 3);
 void cli_print_record(const struct cli *cli, const struct ush_record *r, const void *value);
 /* Records as an aligned table with the field names as headings, or as a JSON array. */
 void cli_print_rows(const struct cli *cli, const struct ush_record *r, const struct ush_rows *rows);
-/* `what 1200 of 5000` on a terminal, rewritten in place, once a command takes over a second. */
+/* How far a command is: on a terminal, once it takes over a second, a line `what 1200 of 5000` is
+ * kept up to date. `total` 0 when that is not known. Any thread; cheap. */
 void cli_progress(struct cli *cli, const char *what, size_t done, size_t total);
+/* Shows it until its scope is cancelled; a task beside the command. `arg` is the cli. */
+int cli_progress_show(void *arg);
 
 /* Asks "… [y/N]" unless `--yes` was given. Without a terminal the answer is no, and says so. */
 bool cli_confirm(const struct cli *cli, const char *fmt, ...) USH_PRINTF(2, 3);

@@ -11,7 +11,7 @@
 #include "cli/cli.h"
 #include "usher/task.h"
 
-enum { TABLE_COLUMNS_MAX = 24, CELL_MAX = 48, PROGRESS_AFTER_S = 1 };
+enum { TABLE_COLUMNS_MAX = 24, CELL_MAX = 48, PROGRESS_AFTER_MS = 1000, PROGRESS_EVERY_MS = 200 };
 
 static int complain(int code, const char *fmt, va_list ap)
 {
@@ -217,14 +217,35 @@ void cli_print_rows(const struct cli *cli, const struct ush_record *r, const str
 
 void cli_progress(struct cli *cli, const char *what, size_t done, size_t total)
 {
-    int64_t age = ush_now_ns() - cli->started_ns;
-    if (age < PROGRESS_AFTER_S * USH_SECOND || !isatty(2))
-        return;
-    cli->progress_shown = true;
-    if (total)
-        fprintf(stderr, "\r%s %zu of %zu (%zu %%)\033[K", what, done, total, done * 100 / total);
-    else
-        fprintf(stderr, "\r%s %zu\033[K", what, done);
+    cli->progress_done = done;
+    cli->progress_total = total;
+    cli->progress_what = what;
+}
+
+int cli_progress_show(void *arg)
+{
+    struct cli *cli = arg;
+    bool shown = false;
+    if (!isatty(2))
+        return 0;
+    int r = ush_sleep(PROGRESS_AFTER_MS * (int64_t)USH_MS);
+    for (size_t tenths = PROGRESS_AFTER_MS / 100; r == 0; tenths += PROGRESS_EVERY_MS / 100) {
+        const char *what = cli->progress_what;
+        size_t done = cli->progress_done, total = cli->progress_total;
+        shown = true;
+        if (!what)
+            fprintf(stderr, "\rusher %s: %zu.%zu s\033[K", cli->command->name, tenths / 10,
+                    tenths % 10);
+        else if (total)
+            fprintf(stderr, "\r%s %zu of %zu (%zu %%)\033[K", what, done, total,
+                    done * 100 / total);
+        else
+            fprintf(stderr, "\r%s %zu\033[K", what, done);
+        r = ush_sleep(PROGRESS_EVERY_MS * (int64_t)USH_MS);
+    }
+    if (shown)
+        fprintf(stderr, "\r\033[K");
+    return 0;
 }
 
 bool cli_confirm(const struct cli *cli, const char *fmt, ...)

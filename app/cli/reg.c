@@ -215,11 +215,20 @@ static int cancel_one(struct cli *cli)
 /* ---- export
  * --------------------------------------------------------------------------------------- */
 
+struct export
+{
+    struct cli *cli;
+    int fd;
+    size_t bytes;
+};
+
 static int write_piece(void *ctx, ush_text piece)
 {
-    int fd = *(int *)ctx;
+    struct export *e = ctx;
+    e->bytes += piece.len;
+    cli_progress(e->cli, "KiB written:", e->bytes >> 10, 0);
     while (piece.len > 0) {
-        ssize_t n = write(fd, piece.at, piece.len);
+        ssize_t n = write(e->fd, piece.at, piece.len);
         if (n < 0 && errno != EINTR)
             return -errno;
         if (n > 0)
@@ -247,7 +256,8 @@ static int export(struct cli *cli)
         if (fd < 0)
             return cli_fail("%s: %s", path, strerror(errno));
     }
-    int n = export_registrations(&cli->fest, &o, write_piece, &fd);
+    struct export e = {cli, fd, 0};
+    int n = export_registrations(&cli->fest, &o, write_piece, &e);
     if (path && (fsync(fd) < 0 || close(fd) < 0) && n >= 0)
         n = -errno;
     if (n < 0)

@@ -103,10 +103,16 @@ static int init(struct cli *cli)
 /* ---- verify
  * ------------------------------------------------------------------------------------------ */
 
+static void checked(void *ctx, size_t done, size_t total)
+{
+    cli_progress(ctx, "checked", done, total);
+}
+
 static int verify(struct cli *cli)
 {
     struct verify_result v;
-    USH_TRY(verify_all(cli->db, cli->arena, &v));
+    struct verify_options o = {.progress = checked, .ctx = cli};
+    USH_TRY(verify_all(cli->db, &o, cli->arena, &v));
     if (cli->json) {
         struct ush_buf b;
         ush_buf_init(&b, 4 << 20);

@@ -58,6 +58,7 @@ static const struct check {
 };
 
 struct verifying {
+    const struct verify_options *o;
     struct ush_arena *arena;
     struct verify_result *ret;
 };
@@ -96,17 +97,21 @@ static int verify_view(struct ush_tx *view, void *arg)
     ret->mails_dead = t.mails_dead;
     ret->mails_held = t.mails_held;
     ret->oldest_mail_ms = USH_HAS(&t, totals_oldest_due) ? view->now_ms - t.oldest_due : 0;
-    for (size_t i = 0; i < USH_COUNT(checks); i++)
+    for (size_t i = 0; i < USH_COUNT(checks); i++) {
         USH_TRY(run_check(view, &checks[i], v));
+        if (v->o && v->o->progress)
+            v->o->progress(v->o->ctx, i + 1, USH_COUNT(checks));
+    }
     return 0;
 }
 
-int verify_all(struct ush_db *db, struct ush_arena *arena, struct verify_result *ret)
+int verify_all(struct ush_db *db, const struct verify_options *o, struct ush_arena *arena,
+               struct verify_result *ret)
 {
     *ret = (struct verify_result){0};
     ret->findings.at = USH_NEW_N(arena, struct finding, FINDINGS_MAX);
     if (!ret->findings.at)
         return USH_ELIMIT;
-    struct verifying v = {arena, ret};
+    struct verifying v = {o, arena, ret};
     return ush_read(db, verify_view, &v);
 }

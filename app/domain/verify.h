@@ -21,7 +21,13 @@ struct verify_result {
     int64_t mails_waiting, mails_dead, mails_held;
     int64_t oldest_mail_ms; /* age of the oldest mail that is due and unsent; 0 = none */
 };
-/* 0 also when there are findings. May suspend. */
-int verify_all(struct ush_db *db, struct ush_arena *arena, struct verify_result *ret);
+struct verify_options {
+    /* Called in the reading thread after each check; may be NULL. */
+    void (*progress)(void *ctx, size_t done, size_t total);
+    void *ctx;
+};
+/* 0 also when there are findings. `o` may be NULL. May suspend. */
+int verify_all(struct ush_db *db, const struct verify_options *o, struct ush_arena *arena,
+               struct verify_result *ret);
 
 #endif

@@ -73,7 +73,7 @@ static void fixture_import(struct fixture *x, const char *json)
 static inline const char *fixture_verify(struct fixture *x)
 {
     struct verify_result v;
-    int rc = verify_all(x->fest.db, &x->arena, &v);
+    int rc = verify_all(x->fest.db, NULL, &x->arena, &v);
     ush_text all = USH_T("");
     if (rc < 0)
         return ush_error_text(rc);
