@@ -116,6 +116,9 @@ test: deps-test ## set up and run every test
 test-unit: deps-test ## the C tests only
 	@$(MAKE) --no-print-directory build-tests
 	@tools/test $(BUILD) --unit
+test-e2e: deps-test ## the tests of the whole program only
+	@$(MAKE) --no-print-directory build-all $(bench)
+	@tools/test $(BUILD) --e2e
 test-asan: deps-test ## the C tests under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory VARIANT=asan build-tests
 	@tools/test build/asan --unit
