@@ -69,6 +69,13 @@ struct ush__stacks {
 /* Guards made by mprotect in this process, over all its loops. */
 static _Atomic long mprotect_left = -1;
 
+/* A slab that the last loop of this thread has left for the next: a test runs thousands. */
+static _Thread_local struct {
+    struct ush__slab *slab;
+    size_t slot_bytes;
+    enum ush__guards guards;
+} spare;
+
 static long mprotect_budget(void)
 {
     long limit = 65530;
@@ -88,6 +95,8 @@ static enum ush__guards guards_probe(void)
         return USH__GUARD_CANARY;
     if (forced && strcmp(forced, "mprotect") == 0)
         return USH__GUARD_MPROTECT;
+    if (spare.slab && spare.guards == USH__GUARD_MARKERS)
+        return USH__GUARD_MARKERS; /* it has been tried */
     long page = sysconf(_SC_PAGESIZE);
     void *p = mmap(NULL, (size_t)page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
@@ -95,22 +104,6 @@ static enum ush__guards guards_probe(void)
     bool markers = madvise(p, (size_t)page, MADV_GUARD_INSTALL) == 0;
     munmap(p, (size_t)page);
     return markers ? USH__GUARD_MARKERS : USH__GUARD_MPROTECT;
-}
-
-struct ush__stacks *ush__stacks_new(size_t slot_bytes)
-{
-    struct ush__stacks *s = calloc(1, sizeof *s);
-    if (!s)
-        return NULL;
-    ush_list_init(&s->slabs);
-    ush_list_init(&s->free);
-    s->slot_bytes = slot_bytes;
-    s->guards = guards_probe();
-    s->trim_at = USH_NEVER;
-    long unset = -1;
-    if (s->guards == USH__GUARD_MPROTECT && atomic_load(&mprotect_left) < 0)
-        atomic_compare_exchange_strong(&mprotect_left, &unset, mprotect_budget());
-    return s;
 }
 
 /* The record of a slot. It may be read only when the slot has been handed out once. */
@@ -136,11 +129,48 @@ static void slab_unmap(struct ush__stacks *s, struct ush__slab *b)
     free(b);
 }
 
+static void spare_use(struct ush__stacks *s)
+{
+    struct ush__slab *b = spare.slab;
+    if (!b || spare.slot_bytes != s->slot_bytes || spare.guards != s->guards)
+        return;
+    spare.slab = NULL;
+    ush_list_push(&s->slabs, &b->link);
+    for (uint32_t i = 0; i < b->fresh; i++)
+        ush_list_push(&s->free, &slot_task(s, b, i)->queue);
+    s->held = b->fresh;
+}
+
+struct ush__stacks *ush__stacks_new(size_t slot_bytes)
+{
+    struct ush__stacks *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    ush_list_init(&s->slabs);
+    ush_list_init(&s->free);
+    s->slot_bytes = slot_bytes;
+    s->guards = guards_probe();
+    s->trim_at = USH_NEVER;
+    long unset = -1;
+    if (s->guards == USH__GUARD_MPROTECT && atomic_load(&mprotect_left) < 0)
+        atomic_compare_exchange_strong(&mprotect_left, &unset, mprotect_budget());
+    spare_use(s);
+    return s;
+}
+
 /* Stacks may be in use still: those of tasks that a sim run has proved to be stuck for ever. */
 void ush__stacks_free(struct ush__stacks *s)
 {
-    USH_EACH_SAFE (&s->slabs, l)
-        slab_unmap(s, USH_CONTAINER(l, struct ush__slab, link));
+    USH_EACH_SAFE (&s->slabs, l) {
+        struct ush__slab *b = USH_CONTAINER(l, struct ush__slab, link);
+        if (spare.slab || b->used > 0) {
+            slab_unmap(s, b);
+            continue;
+        }
+        spare.slab = b;
+        spare.slot_bytes = s->slot_bytes;
+        spare.guards = s->guards;
+    }
     free(s);
 }
 

@@ -73,7 +73,7 @@ BOTH_TEST(nobody_starves)
 {
     struct ush_scope s;
     int turns = 0;
-    ush_scope_open(&s, &(struct ush_scope_options){.deadline_ns = ush_now_ns() + 5 * USH_MS});
+    ush_scope_open(&s, &(struct ush_scope_options){.deadline_ns = ush_now_ns() + 100 * USH_MS});
     ush_spawn(&s, spin, &turns);
     ush_spawn(&s, spin, &turns);
     ck_assert_int_eq(ush_sleep(USH_MS), 0);
