@@ -37,11 +37,11 @@ $(embed_test): $(patsubst %,$(embed_out)/%.o,sql.c migrations.c assets.c assets.
 pages_data := tests/unit/tools/pages
 pages_test := $(BUILD)/tests/unit/tools/tmplc_test
 
-$(BUILD)/tests/gen/pages.c: $(BUILD)/tools/tmplc $(wildcard $(pages_data)/*)
+$(BUILD)/tests/gen/test_pages.c: $(BUILD)/tools/tmplc $(wildcard $(pages_data)/*)
 	@mkdir -p $(@D)
-	@$(BUILD)/tools/tmplc $(BUILD)/tests/gen/pages $(sort $(wildcard $(pages_data)/*.html))
-$(BUILD)/tests/gen/pages.c.o: $(BUILD)/tests/gen/pages.c
+	@$(BUILD)/tools/tmplc $(BUILD)/tests/gen/test_pages $(sort $(wildcard $(pages_data)/*.html))
+$(BUILD)/tests/gen/test_pages.c.o: $(BUILD)/tests/gen/test_pages.c
 	@$(CC) $(ALL_CFLAGS) -I$(BUILD)/tests -Itests/unit/tools -c -o $@ $<
 $(pages_test).c.o: private BASE_FLAGS += -I$(BUILD)/tests -Itests/unit/tools
-$(pages_test).c.o: | $(BUILD)/tests/gen/pages.c
-$(pages_test): $(BUILD)/tests/gen/pages.c.o
+$(pages_test).c.o: | $(BUILD)/tests/gen/test_pages.c
+$(pages_test): $(BUILD)/tests/gen/test_pages.c.o

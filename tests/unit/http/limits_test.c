@@ -412,8 +412,8 @@ BOTH_TEST(slow_clients_hold_no_stack)
         "GET / HTTP/1.1\r\nHost: x",
         "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab",
-        "POST / HTTP/1.1\r\nHost: x\r\n"
-        "Transfer-Encoding: chunked\r\n\r\n5\r\nabc"};
+        ("POST / HTTP/1.1\r\nHost: x\r\n"
+         "Transfer-Encoding: chunked\r\n\r\n5\r\nabc")};
     enum { EACH = 10, KINDS = 7 };
     int c[EACH * KINDS];
     uint32_t tasks = ush_loop_stats().tasks, peak = ush_loop_stats().tasks_peak;

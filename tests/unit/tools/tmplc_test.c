@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "gen/pages.h"
+#include "gen/test_pages.h"
 
 static struct ush_buf out;
 
