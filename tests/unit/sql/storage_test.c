@@ -355,7 +355,7 @@ static int migrate_step(struct ush_db *db, const struct ush_migration *list, siz
 
 static int migrate_in_steps(void *arg __attribute__((unused)))
 {
-    static const struct ush_migration
+    const struct ush_migration
         good[] = {{1, "one", "CREATE TABLE a (id INTEGER PRIMARY KEY); INSERT INTO a VALUES (1)"},
                   {2, "two",
                    "CREATE TABLE b (a BIGINT REFERENCES a (id)); INSERT INTO b VALUES (1)"},
