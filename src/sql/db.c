@@ -104,7 +104,7 @@ static int view_in_file(void *arg)
     }
     if (r == 0)
         r = run_view(reader->session, &reader->arena, job);
-    if (r == USH_ESTORAGE && reader->session) {
+    if (reader->session && (r == USH_ESTORAGE || reader->session->is_broken)) {
         ush_error("database.read", "%s: %s", job->db->url, reader->session->trouble);
         driver->close(reader->session);
         reader->session = NULL;

@@ -22,8 +22,7 @@
  *  2. After a negative result of commit the caller rolls back. Nothing is stored then, except when
  *     `is_broken` is set: then nobody knows.
  *  3. `is_broken` never goes back: the session can only be closed.
- *  4. A driver whose calls block says so; db.c then runs them in threads. One whose calls suspend
- *     (postgres.c) is called in tasks.
+ *  4. The calls of SQLite block; db.c and commit.c make them in threads.
  */
 #ifndef USH_SQL_DRIVER_H
 #define USH_SQL_DRIVER_H
@@ -64,7 +63,6 @@ struct ush__sink {
 
 struct ush__driver {
     const char *scheme; /* of the URL, with the colon */
-    bool blocks;
     /* On USH_ESTORAGE ret_trouble says why. */
     int (*open)(const struct ush__session_options *o, struct ush__session **ret,
                 char ret_trouble[USH__TROUBLE_MAX]);

@@ -17,8 +17,9 @@
  *  5. No memory map: with several processes it widens the damage a fault can do, and reads here
  *     are small.
  *
- * The log is copied back every WAL_PAGES pages, without waiting for readers. When readers hold it
- * up for so long that it grows beyond WAL_BYTES_MAX, a checkpoint waits for them up to a second.
+ * The log is copied back every WAL_PAGES pages, without waiting for readers. It can begin anew only
+ * at a moment when nobody reads from it; when it has grown beyond WAL_BYTES_MAX because there was
+ * none, the checkpoint waits for one a little (views that begin meanwhile do not need the log).
  */
 #include <fcntl.h>
 #include <libgen.h>
@@ -34,7 +35,7 @@ enum {
     WAL_BYTES_MAX = 64 << 20,
     PAGE_BYTES = 4096,
     BUSY_MS = 5000, /* for the moments in which SQLite recovers its log */
-    BUSY_CHECKPOINT_MS = 1000,
+    BUSY_CHECKPOINT_MS = 100,
     STEPS_BETWEEN_LOOKS = 10000, /* of SQLite's machine, about 0.5 ms, between looks at the clock */
 };
 
@@ -91,10 +92,9 @@ int ush__sqlite_error(struct ush__sqlite_session *s, int rc, const char *what)
     case SQLITE_IOERR:
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return storage_error(s, rc);
-    case SQLITE_BUSY:
+    case SQLITE_BUSY: /* another program holds the database, for longer than BUSY_MS */
     case SQLITE_LOCKED:
-        return -EBUSY;
+        return storage_error(s, rc);
     case SQLITE_INTERRUPT:
         return -ETIMEDOUT;
     case SQLITE_NOMEM:
@@ -352,7 +352,6 @@ static void sqlite_upkeep(struct ush__session *base)
 
 const struct ush__driver ush__sqlite = {
     .scheme = "sqlite:",
-    .blocks = true,
     .open = sqlite_open,
     .close = sqlite_close,
     .begin = sqlite_begin,

@@ -142,25 +142,37 @@ static int64_t log_bytes(const char *url)
     return stat(path, &file) == 0 ? file.st_size : 0;
 }
 
-static int write_much(void *arg __attribute__((unused)))
+enum { EACH = 1 << 20 };
+
+static void write_megabytes(struct ush_db *db, int64_t key, int n)
 {
-    const char *folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    const char *url = scratch_url_in(folder);
-    struct ush_db *db = open_notes(url);
-    enum { EACH = 1 << 20, TIMES = 80 };
     char *text = malloc(EACH);
     memset(text, 'x', EACH);
-    int64_t largest = 0;
-    for (int i = 0; i < TIMES; i++) {
-        struct note_new note = {7, i, {text, EACH}, NOTE_FINE};
+    for (int i = 0; i < n; i++) {
+        struct note_new note = {7, key + i, {text, EACH}, NOTE_FINE};
         ck_assert_int_eq(ush_change(db, &note_put, &note, NULL, ush_task_arena()), 0);
+    }
+    free(text);
+}
+
+static const char *url_without_disk(void)
+{
+    return scratch_url_in(access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+}
+
+static int write_much(void *arg __attribute__((unused)))
+{
+    const char *url = url_without_disk();
+    struct ush_db *db = open_notes(url);
+    int64_t largest = 0;
+    for (int i = 0; i < 80; i++) {
+        write_megabytes(db, i, 1);
         ck_assert_int_eq(notes_stored(db), i + 1); /* with a reader that keeps its connection */
         if (log_bytes(url) > largest)
             largest = log_bytes(url);
     }
     ck_assert_int_gt(largest, 10 << 20);
     ck_assert_int_lt(largest, 24 << 20);
-    free(text);
     ush_db_close(db);
     return 0;
 }
@@ -313,6 +325,38 @@ START_TEST(a_view_sees_one_moment_and_holds_up_nobody)
 }
 END_TEST
 
+/* An old view keeps the log from beginning anew; when it has gone the log is short again. */
+static int write_beside_old_view(void *arg __attribute__((unused)))
+{
+    const char *url = url_without_disk();
+    struct moment m = {.db = open_notes(url)};
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, m.talk), 0);
+    ck_assert_int_eq(ush_fd_open(m.talk[0]), 0);
+    char byte;
+    struct ush_scope scope;
+    ush_scope_open(&scope, NULL);
+    ck_assert_int_eq(ush_spawn(&scope, view_twice, &m), 0);
+    ck_assert_int_eq(ush_recv(m.talk[0], &byte, 1), 1);
+    write_megabytes(m.db, 0, 90);
+    ck_assert_int_gt(log_bytes(url), 80 << 20);
+    ck_assert_int_eq(ush_send(m.talk[0], &byte, 1), 1);
+    ck_assert_int_eq(ush_scope_close(&scope), 0);
+    ck_assert_int_eq(m.after, 0);
+    write_megabytes(m.db, 90, 40);
+    ck_assert_int_le(log_bytes(url), 65 << 20);
+    ck_assert_int_eq(notes_stored(m.db), 130);
+    ush_close(m.talk[0]);
+    ush_db_close(m.db);
+    return 0;
+}
+
+START_TEST(an_old_view_lets_the_log_grow_only_while_it_lasts)
+{
+    if (!getenv("USHER_TEST_SLOW"))
+        ck_assert_int_eq(in_loop(write_beside_old_view, NULL), 0);
+}
+END_TEST
+
 static const struct ush_statement endless = {
     "endless", "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)"
                " SELECT count(*) AS n FROM c"};
@@ -404,6 +448,7 @@ int main(void)
     suite_add_tcase(s, tc);
     tc = tcase_create("views and migrations");
     tcase_add_test(tc, a_view_sees_one_moment_and_holds_up_nobody);
+    tcase_add_test(tc, an_old_view_lets_the_log_grow_only_while_it_lasts);
     tcase_add_test(tc, a_view_ends_at_the_deadline);
     tcase_add_test(tc, migrations_are_applied_once_in_order_and_whole);
     suite_add_tcase(s, tc);

@@ -2,6 +2,7 @@
  * writer_test.c - the writer as a real process, with real deaths.
  */
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "faulty_vfs.h"
 #include "server.h"
@@ -378,6 +379,34 @@ START_TEST(garbage_closes_only_its_connection)
 }
 END_TEST
 
+static int connect_as_nobody(void *arg)
+{
+    enum { NOBODY = 65534 };
+    char byte;
+    ck_assert_int_eq(setuid(NOBODY), 0);
+    return read(dial(arg), &byte, 1) == 0 ? 0 : 1; /* cut off without a word */
+}
+
+START_TEST(another_user_is_refused)
+{
+    if (geteuid() != 0)
+        return; /* only root can be two users */
+    const char *url = scratch_url();
+    struct server server;
+    server_init(&server, url);
+    ck_assert_int_eq(in_loop(migrate_notes, (void *)url), 0);
+    char path[108];
+    ush_writer_socket(url, path);
+    ck_assert_int_eq(chmod(path, 0777), 0); /* as if somebody had opened it to all */
+    ck_assert_int_eq(chmod(scratch_folder, 0755), 0);
+    pid_t writer = server_start(&server), guest = fork_running(connect_as_nobody, (void *)url);
+    int status;
+    ck_assert_int_eq(waitpid(guest, &status, 0), guest);
+    ck_assert_int_eq(status, 0);
+    ck_assert_int_eq(server_stop(writer, SIGTERM), 0);
+}
+END_TEST
+
 static int put_bad_text(void *arg)
 {
     int error = 0;
@@ -528,6 +557,7 @@ int main(void)
     tcase_add_loop_test(tc, without_a_writer_a_change_gives_up_in_time, 0, 2);
     tcase_add_test(tc, a_full_queue_refuses);
     tcase_add_test(tc, garbage_closes_only_its_connection);
+    tcase_add_test(tc, another_user_is_refused);
     tcase_add_test(tc, a_bad_input_harms_only_its_change);
     tcase_add_test(tc, a_writer_of_another_build_runs_what_both_know);
     tcase_add_test(tc, long_records_travel_and_too_long_ones_are_refused);
