@@ -26,6 +26,7 @@ enum { HOUR_MS = 3600000 };
 /* A row on its way to the operation. */
 #define EVENT_PUT_FIELDS(F, R)                                                                     \
     F(R, I64, line)                                                                                \
+    F(R, I64, opens_at_once)                                                                       \
     F(R, ONE, event, .of = &event_record)                                                          \
     F(R, ONE, seats, .of = &seats_record)
 USH_RECORD(event_put, EVENT_PUT_FIELDS)
@@ -127,11 +128,10 @@ static void build_seats(struct building *b, const struct event *e, struct seats 
         (ush_text_i64(r->waitlist, &s->waitlist_capacity) < 0 || s->waitlist_capacity < 0 ||
          s->waitlist_capacity > 10000000))
         ush_faults_add(b->faults, "waitlist", "value_error", "A number, or \"unlimited\"");
-    /* Empty means "at once": an instant that stays the same when the file is read again. */
     s->opens_at = time_of(b, "opens", r->opens, 0);
     s->closes_at = time_of(b, "closes", r->closes, e->starts_at);
     s->promote_until = e->starts_at - 3 * HOUR_MS;
-    if (s->closes_at <= s->opens_at)
+    if (r->opens.len && s->closes_at <= s->opens_at)
         ush_faults_add(b->faults, "closes", "value_error", "Registration closes before it opens");
 }
 
@@ -150,6 +150,7 @@ static void build(struct building *b, const char *tz, struct import_row *row, st
                        "There is no zone \"%s\"; write it as Asia/Kolkata", name.at);
     build_event(b, e);
     build_seats(b, e, s);
+    put->opens_at_once = row->opens.len == 0;
     put->event = e;
     put->seats = s;
 }
@@ -195,7 +196,20 @@ static int find_stored(struct ush_tx *tx, ush_text slug, struct stored *ret)
     return found > 0 ? 0 : found < 0 ? found : USH_ENOTFOUND;
 }
 
-/* Completes the new rows from the stored ones and says what will happen. */
+/* The places of a row. Without a time in the file registration opens when the event is stored
+ * first, and reading the file again does not move that moment. */
+static struct seats seats_to_store(const struct ush_tx *tx, const struct event_put *put,
+                                   const struct stored *old)
+{
+    struct seats s = *(struct seats *)put->seats;
+    if (put->opens_at_once && old->is_there)
+        s.opens_at = old->seats.opens_at;
+    else if (put->opens_at_once)
+        s.opens_at = tx->now_ms < s.closes_at ? tx->now_ms : s.closes_at;
+    return s;
+}
+
+/* Finds the stored rows and says what will happen. */
 static int plan_row(struct ush_tx *tx, const struct event_put *put, struct stored *old,
                     struct import_report *ret)
 {
@@ -204,8 +218,8 @@ static int plan_row(struct ush_tx *tx, const struct event_put *put, struct store
     static const char *const counted[] = {"event_id", "taken",         "waiting", "next_seq",
                                           "gate",     "promote_until", NULL};
     struct event *e = put->event;
-    struct seats *s = put->seats;
     USH_TRY(find_stored(tx, e->slug, old));
+    const struct seats s = seats_to_store(tx, put, old);
     if (!old->is_there) {
         report(ret, IMPORT_NEW, USH_NONE);
         return 0;
@@ -213,7 +227,7 @@ static int plan_row(struct ush_tx *tx, const struct event_put *put, struct store
     struct ush_buf changes;
     ush_buf_init(&changes, 1024);
     list_changes(&event_record, &old->event, e, kept, &changes);
-    list_changes(&seats_record, &old->seats, s, counted, &changes);
+    list_changes(&seats_record, &old->seats, &s, counted, &changes);
     ush_text text = ush_arena_copy(tx->arena, ush_buf_text(&changes));
     ush_buf_fini(&changes);
     bool registered = old->seats.next_seq > 1;
@@ -221,10 +235,10 @@ static int plan_row(struct ush_tx *tx, const struct event_put *put, struct store
         report(ret, IMPORT_UNCHANGED, USH_NONE);
     else if (old->seats.gate == GATE_CANCELLED)
         report(ret, IMPORT_ERROR, USH_T("this event was cancelled; use another slug"));
-    else if (USH_HAS(s, seats_capacity) && s->capacity < old->seats.taken)
+    else if (USH_HAS(&s, seats_capacity) && s.capacity < old->seats.taken)
         report(ret, IMPORT_ERROR,
                ush_arena_printf(tx->arena, "capacity %lld is below the %lld places taken",
-                                (long long)s->capacity, (long long)old->seats.taken));
+                                (long long)s.capacity, (long long)old->seats.taken));
     else if (registered && (!ush_text_equal(e->dedupe, old->event.dedupe) ||
                             !ush_text_equal(e->kind, old->event.kind)))
         report(ret, IMPORT_ERROR,
@@ -314,7 +328,7 @@ static int put_run(struct ush_tx *tx, const void *input, void *output)
             continue;
         /* The input belongs to the caller, who may send it again: change copies. */
         struct event e = *(struct event *)put->event;
-        struct seats s = *(struct seats *)put->seats;
+        struct seats s = seats_to_store(tx, put, &old[i]);
         USH_TRY(old[i].is_there ? update_event(tx, &e, &s, &old[i]) : insert_event(tx, &e, &s));
         USH_TRY(audit(tx, &(struct audit_entry){in->actor, "import", e.id, 0, reports[i].text}));
     }
