@@ -446,6 +446,15 @@ static int read_csv(struct reading *r, ush_text file)
     }
 }
 
+/* The waitlist is a number or a word; in JSON it may be written as either. */
+static void number_as_text(json_t *object, const char *name)
+{
+    const json_t *n = json_object_get(object, name);
+    if (json_is_integer(n))
+        json_object_set_new(object, name,
+                            json_sprintf("%" JSON_INTEGER_FORMAT, json_integer_value(n)));
+}
+
 static int read_json(struct reading *r, ush_text file)
 {
     json_error_t error;
@@ -460,6 +469,7 @@ static int read_json(struct reading *r, ush_text file)
     for (size_t i = 0; rc == 0 && i < json_array_size(list); i++) {
         struct ush_faults faults;
         struct import_row row;
+        number_as_text(json_array_get(list, i), "waitlist");
         char *text = json_dumps(json_array_get(list, i), JSON_ENCODE_ANY | JSON_COMPACT);
         ush_faults_init(&faults, r->arena);
         ush_text kept = text ? ush_arena_copy(r->arena, ush_text_of(text)) : USH_NONE;
