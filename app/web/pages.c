@@ -148,6 +148,9 @@ int reply_form(struct ush_request *rq, const struct form_view *v)
     struct ush_buf b;
     if (v->is_busy) /* spread, so that all who were turned away do not come back together */
         reply_retry_after(rq, 2000 + (int64_t)(ush_now_ns() / 1000 % 6000));
+    /* May be kept for the back button, which has to bring back the same rid; never shared, and
+     * whoever follows a link gets a fresh one. */
+    ush_reply_header(rq, "Cache-Control", USH_T("private, no-cache"));
     ush_buf_init(&b, PAGE_BYTES_MAX);
     page_form(&b, &f, v);
     return send_page(rq, v->status, &b);

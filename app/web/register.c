@@ -148,7 +148,7 @@ int web_register_here(struct ush_request *rq)
 
 USH_RECORD_DEFINE(register_form, REGISTER_FORM_FIELDS)
 
-/* Finds the event or answers 404 or 410. */
+/* Finds the event or answers 404. */
 static int find_event(struct ush_request *rq, struct event_list **ret_list,
                       struct event_entry **ret)
 {
@@ -174,6 +174,9 @@ int web_form(struct ush_request *rq)
     struct event_list *list EVENTS_HELD = NULL;
     struct event_entry *e;
     USH_TRY(find_event(rq, &list, &e));
+    if (event_state(e, ush_wall_ms()) == EVENT_CANCELLED)
+        return ush_problem(rq, &problem_event_cancelled, "%.*s is cancelled.",
+                           USH_PR(e->event.title));
     struct register_form empty = {.rid = new_rid(rq)};
     struct form_view v = {.event = e, .form = &empty, .status = 200};
     return reply_form(rq, &v);

@@ -51,6 +51,19 @@ int registration_reply_fill(struct ush_request *rq, ush_text slug, int64_t id, i
 
 /* ---- refusals ------------------------------------------------------------------------------ */
 
+/* A family or a class may share an address; where that counts as one person, say whom to ask. */
+static ush_text already_sentence(struct ush_arena *arena, const struct event *event,
+                                 const struct desk_answer *a)
+{
+    bool by_name = ush_text_equal(event->dedupe, USH_T("email_name"));
+    return ush_arena_printf(
+        arena, "%s registered for %.*s already. %s%s",
+        by_name ? "This name with this address is" : "This address is", USH_PR(event->title),
+        a->resent ? "The link to the ticket was mailed to it again."
+                  : "The mail with the link to the ticket is in its inbox.",
+        by_name ? "" : " If several people share the address, please ask the organisers.");
+}
+
 ush_text refusal_sentence(struct ush_request *rq, const struct event *event,
                           const struct desk_answer *a)
 {
@@ -64,10 +77,7 @@ ush_text refusal_sentence(struct ush_request *rq, const struct event *event,
         if (a->person > 0)
             return ush_arena_printf(arena, "Member %zu is registered for %.*s already.", a->person,
                                     USH_PR(title));
-        return ush_arena_printf(
-            arena, "This address is registered for %.*s already. %s", USH_PR(title),
-            a->resent ? "The link to the ticket was mailed to it again."
-                      : "The mail with the link to the ticket is in its inbox.");
+        return already_sentence(arena, event, a);
     case SEATS_TEAM_TAKEN:
         return ush_arena_printf(arena, "Another team of %.*s has this name. Please choose another.",
                                 USH_PR(title));

@@ -92,12 +92,12 @@ class Server:
         return self.request("GET", path, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
     def form(self, path, fields, headers=None):
-        """What a browser sends for a form; `fields` is a dict or a list of pairs."""
-        return self.request(
-            "POST", path, urllib.parse.urlencode(fields),
-            {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html",
-             "Origin": f"http://127.0.0.1:{self.port}", **(headers or {})},
-        )
+        """What a browser sends for a form; `fields` is a dict or a list of pairs. A header that is
+        None is left out."""
+        sent = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html",
+                "Origin": f"http://127.0.0.1:{self.port}", **(headers or {})}
+        return self.request("POST", path, urllib.parse.urlencode(fields),
+                            {k: v for k, v in sent.items() if v is not None})
 
     def register(self, event, number, key=None, **fields):
         body = {"event": event, "name": f"Student {number}",

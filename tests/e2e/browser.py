@@ -1,0 +1,141 @@
+"""A browser without scripts, as far as forms and links go: what a page asks for is what is sent.
+
+A test that fills in a form only names what a person types; hidden fields, the method and the
+address come from the page, as they do in a real browser.
+"""
+
+import html.parser
+import urllib.parse
+
+HTML = "text/html,application/xhtml+xml"
+
+
+class Form:
+    def __init__(self, attributes):
+        self.method = attributes.get("method", "get").upper()
+        self.action = attributes.get("action", "")
+        self.fields = {}
+        self.ticks = {}  # name -> value that is sent when ticked
+        self.buttons = []
+        self.required = set()
+
+
+class _Reader(html.parser.HTMLParser):
+    def __init__(self, page):
+        super().__init__(convert_charrefs=True)
+        self.page, self.stack, self.link = page, [], None
+
+    def handle_starttag(self, tag, attributes):
+        a = {k: v if v is not None else "" for k, v in attributes}
+        page = self.page
+        if "id" in a:
+            assert a["id"] not in page.ids, f"two elements have the id {a['id']}"
+            page.ids[a["id"]] = a
+        if tag == "form":
+            page.forms.append(Form(a))
+        elif tag == "input" and page.forms:
+            self._input(page.forms[-1], a)
+        elif tag == "button" and page.forms:
+            page.forms[-1].buttons.append("")
+        elif tag == "a":
+            self.link = [a.get("href", ""), ""]
+        elif tag == "meta":
+            page.metas[a.get("name") or a.get("http-equiv") or a.get("property")] = a.get("content")
+        if tag in ("title", "h1", "button", "script", "style"):
+            self.stack.append(tag)
+
+    @staticmethod
+    def _input(form, a):
+        name = a.get("name")
+        if not name:
+            return
+        if a.get("type") in ("checkbox", "radio"):
+            form.ticks[name] = a.get("value", "on")
+            if "checked" in a:
+                form.fields[name] = form.ticks[name]
+        else:
+            form.fields[name] = a.get("value", "")
+        if "required" in a:
+            form.required.add(name)
+
+    def handle_endtag(self, tag):
+        if tag == "a" and self.link:
+            self.page.links.append((self.link[0], " ".join(self.link[1].split())))
+            self.link = None
+        if self.stack and self.stack[-1] == tag:
+            self.stack.pop()
+
+    def handle_data(self, data):
+        top = self.stack[-1] if self.stack else None
+        if top == "title":
+            self.page.title += data
+            return
+        assert top != "script", "a page carries a script"
+        if top == "button" and self.page.forms:
+            self.page.forms[-1].buttons[-1] += data
+        if self.link:
+            self.link[1] += data
+        self.page.pieces.append(data)
+
+
+class Page:
+    def __init__(self, reply, url):
+        self.status, self.headers, self.url, self.html = reply.status, reply.headers, url, reply.text
+        self.title, self.pieces, self.forms, self.links, self.ids, self.metas = "", [], [], [], {}, {}
+        _Reader(self).feed(self.html)
+        self.text = " ".join(" ".join(self.pieces).split())
+
+    def link(self, words):
+        found = [href for href, text in self.links if words in text]
+        assert found, f"no link {words!r} among {self.links}"
+        return found[0]
+
+    def form(self, button):
+        found = [f for f in self.forms if any(button in b for b in f.buttons)]
+        assert found, f"no form with a button {button!r} on {self.url}"
+        return found[0]
+
+    def value(self, field):
+        """What a field of the page's form holds."""
+        return next(f.fields[field] for f in self.forms if field in f.fields)
+
+
+class Browser:
+    def __init__(self, server):
+        self.server = server
+
+    def open(self, url):
+        path = self._path(url)
+        return Page(self.server.request("GET", path, headers={"Accept": HTML}), path)
+
+    def _path(self, url):
+        """Links are relative, or absolute and lead to this server."""
+        parts = urllib.parse.urlsplit(url)
+        assert not parts.netloc or parts.port == self.server.port, f"{url} leaves the site"
+        return urllib.parse.urlunsplit(("", "", parts.path, parts.query, ""))
+
+    def fill(self, form, **typed):
+        """The pairs that pressing the button sends. Dots in names are written "__"."""
+        fields = dict(form.fields)
+        for name, value in typed.items():
+            name = name.replace("__", ".")
+            assert name in fields or name in form.ticks, f"the form has no field {name}"
+            fields[name] = value
+        return list(fields.items())
+
+    def send(self, form, **typed):
+        """Presses the button; the bare answer."""
+        return self.server.form(self._path(form.action), self.fill(form, **typed), {"Accept": HTML})
+
+    def submit(self, form, **typed):
+        """Presses the button and follows where it leads."""
+        reply = self.send(form, **typed)
+        if reply.status == 303:
+            return self.open(reply.headers["location"])
+        return Page(reply, self._path(form.action))
+
+    def register(self, slug, **typed):
+        """Opens the form in a new tab and sends it."""
+        form = self.open(f"/e/{slug}/register").form("Register")
+        return self.submit(form, **{"name": "Asha Rao", "email": "asha@school.example",
+                                    "school": "Green Valley School", **typed})
