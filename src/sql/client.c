@@ -27,9 +27,8 @@
  */
 #include <stdlib.h>
 
-#include "sql/client.h"
-#include "sql/db.h"
 #include "sql/frame.h"
+#include "sql/sql.h"
 #include "task/task.h"
 
 enum {

@@ -1,7 +1,7 @@
 /*
  * commit.c - group commit: changes gather while the last batch is made durable.
  *
- *     ush__committer_change, _put ──> struct ush_batch ──> one thread ──> ush__batch_run
+ *     ush_batch_submit, ush_batch_put ──> struct ush_batch ──> one thread ──> ush__batch_run
  *            ^                                                               |
  *            └────────────── results, after the COMMIT ──────────────────────┘
  *
@@ -23,7 +23,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "sql/commit.h"
+#include "sql/sql.h"
 
 enum { ARENA_FIRST = 256 << 10, ANSWERS_MAX = 64 << 20, THREAD_QUEUE = 16 };
 #define TROUBLE_EVERY_NS (10 * USH_SECOND)
@@ -169,17 +169,6 @@ static int flush(void *ctx, struct ush_batch_item **items, size_t n)
     return 0;
 }
 
-int ush__committer_change(struct ush__committer *c, struct ush__change *change)
-{
-    return ush_batch_submit(&c->batch, &change->item);
-}
-
-int ush__committer_put(struct ush__committer *c, struct ush__change *change,
-                       void (*done)(struct ush_batch_item *, int result))
-{
-    return ush_batch_put(&c->batch, &change->item, done);
-}
-
 int ush__committer_alone(struct ush__committer *c,
                          int (*fn)(struct ush__session *s, struct ush_arena *arena, void *arg),
                          void *arg)
@@ -200,6 +189,9 @@ int ush__committer_open(struct ush__committer *c, const struct ush__committer_op
         if (c->lock < 0)
             return c->lock;
     }
+    if (o->sync_normal)
+        ush_warn("database.sync",
+                 "synchronous=NORMAL: a power cut may lose registrations that were confirmed");
     c->arena_first = malloc(ARENA_FIRST);
     ush_arena_init(&c->arena, c->arena_first, c->arena_first ? ARENA_FIRST : 0, USH__TX_ARENA_MAX);
     ush_buf_init(&c->answers, ANSWERS_MAX);

@@ -18,9 +18,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "sql/client.h"
-#include "sql/commit.h"
-#include "sql/db.h"
+#include "sql/sql.h"
 #include "usher/sim.h"
 
 enum {
@@ -184,7 +182,7 @@ int ush_change(struct ush_db *db, const struct ush_operation *op, const void *in
     } else {
         assert(is_registered(db, op)); /* it would not be in the writer either */
         struct ush__change change = {.op = op, .in = in, .ret_out = ret_out, .arena = arena};
-        r = ush__committer_change(db->committer, &change);
+        r = ush_batch_submit(&db->committer->batch, &change.item);
     }
     end_use(db);
     return r;
@@ -319,9 +317,6 @@ struct ush_db *ush_db_open(const struct ush_db_options *o, int *ret_error)
         ush_semaphore_init(&db->reader_places, "readers", db->o.readers);
         ush_event_init(&db->idle, "the database to be idle");
         ush_event_set(&db->idle);
-        if (o->sync_normal)
-            ush_warn("database.sync",
-                     "synchronous=NORMAL: a power cut may lose registrations that were confirmed");
         r = db->driver ? open_role(db) : USH_EINVAL;
     }
     if (r < 0) {

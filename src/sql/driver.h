@@ -2,14 +2,8 @@
  * driver.h - what a database has to be able to do: a session and one table of functions.
  *
  * A session is one connection. It runs one transaction at a time and is used by one thread (or
- * task) at a time. The files above know sessions only through this table, so a second database is
- * one more table and nothing else:
- *
- *     db.c client.c writer.c      who runs what where
- *     commit.c ops.c migrate.c    what is run in a transaction
- *     tx.c                        the calls that a function makes inside a transaction
- *     ------------------------- struct ush__driver -------------------------
- *     sqlite.c sqlite_query.c     (postgres.c: the same table over pipelined libpq)
+ * task) at a time. Everything above knows it only through this table, so a second database is one
+ * more table and nothing else.
  *
  * States of a session, and who moves it:
  *
@@ -92,20 +86,5 @@ extern const struct ush__driver ush__sqlite;
 
 /* The driver of a URL, or NULL with a line in the log. */
 const struct ush__driver *ush__driver_of(const char *url);
-
-/* ---- files of an SQLite database (lock.c) --------------------------------------------------- */
-
-enum { USH__PATH_MAX = 512 };
-/* "usher.db" of "sqlite:usher.db"; NULL for a database in memory. */
-const char *ush__sqlite_path(const char *url);
-/* Refuses file systems whose locks do not reach every process: -EREMOTE, with a line in the log. */
-int ush__refuse_remote(const char *path);
-/* True for the f_type of statfs(2) of such a file system. */
-bool ush__is_remote(long f_type);
-/*
- * The lock on "usher.db-lock", which every process that commits holds. A descriptor to close; or
- * -EWOULDBLOCK with the process id of the holder in *ret_holder (0 if it is not known).
- */
-int ush__lock_take(const char *url, int *ret_holder);
 
 #endif

@@ -26,7 +26,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "sql/driver.h"
+#include "sql/sql.h"
 
 const char *ush__sqlite_path(const char *url)
 {

@@ -13,9 +13,8 @@
  */
 #include <stdlib.h>
 
-#include "sql/commit.h"
-#include "sql/db.h"
 #include "sql/frame.h"
+#include "sql/sql.h"
 
 #define MIGRATION_ROW_FIELDS(F, R)                                                                 \
     F(R, I64, number)                                                                              \

@@ -20,10 +20,9 @@
  * one kind of operation, as in a rush, sets none at all (a savepoint makes SQLite keep a copy of
  * every page that is changed after it).
  */
-#include "sql/commit.h"
+#include "sql/sql.h"
 
 struct transaction {
-    struct ush__batch_run *batch;
     const struct ush__driver *driver;
     struct ush_tx tx;
     bool has_effects;
@@ -116,7 +115,6 @@ static int run_group(struct transaction *t, struct ush_batch_item **items, size_
 static int attempt(struct ush__batch_run *b, struct ush_batch_item **items, size_t n)
 {
     struct transaction t = {
-        .batch = b,
         .driver = b->session->driver,
         .tx = {.arena = b->arena, .session = b->session},
     };

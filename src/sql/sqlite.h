@@ -7,7 +7,7 @@
 
 #include <sqlite3.h>
 
-#include "sql/driver.h"
+#include "sql/sql.h"
 
 struct ush__prepared;
 

@@ -27,9 +27,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "sql/commit.h"
-#include "sql/db.h"
 #include "sql/frame.h"
+#include "sql/sql.h"
 #include "usher/sim.h"
 
 enum {
@@ -148,7 +147,7 @@ static int take_request(struct connection *c, const struct ush__frame *f, ush_te
     int error = ush__request_read(f, body, c->known, c->known_count, &r->arena, &r->change.op,
                                   &r->change.in);
     if (error == 0) {
-        error = ush__committer_put(&w->committer, &r->change, answer_change);
+        error = ush_batch_put(&w->committer.batch, &r->change.item, answer_change);
         if (error == 0) {
             c->outstanding++;
             return 0;

@@ -10,7 +10,7 @@
 
 #include "faulty_vfs.h"
 #include "notes.h"
-#include "sql/driver.h"
+#include "sql/sql.h"
 
 /* ---- disk full ------------------------------------------------------------------------------ */
 
