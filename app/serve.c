@@ -34,6 +34,7 @@ struct server {
     int listener, writer_listener;
     int wake_fd; /* eventfd: "there may be jobs" */
     struct limits *limits;
+    struct fest_shared *shared; /* what web workers tell each other */
     bool is_sqlite;
     char address[160];
 };
@@ -60,6 +61,7 @@ static int open_fest(struct server *s, struct fest *f)
         ush_db_close(db);
     }
     f->wake_fd = s->wake_fd;
+    fest_share(f, s->shared);
     ush_buf_fini(&problem);
     return r;
 }
@@ -330,6 +332,9 @@ static int serve(struct cli *cli)
         return r;
     s.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     s.limits = limits_new(&s.settings);
+    s.shared = ush_shared_new(sizeof *s.shared);
+    if (!s.limits || !s.shared)
+        return CLI_FAILED;
     const struct ush_role roles[] = {
         {.name = "web", .count = (uint32_t)s.settings.workers, .scales = true, .run = run_web},
         {.name = "job",

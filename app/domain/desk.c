@@ -12,12 +12,15 @@
  * Invariants:
  *  1. A refusal from memory needs covered_seq >= next_seq of a seats row at most a second old: so
  *     no registration of that event is missing from the table.
+ *     Whoever lets somebody in raises the event's shared counter before answering, and a view is
+ *     used only while that counter is what it was before the view was read.
  *  2. A key that is in the table goes to the database, which decides. Eight equal bytes of two
  *     different keys cost a look-up, never an answer.
  *  3. At most SETS_MAX events and KEYS_MAX keys each are held; beyond that the database answers.
  */
 #include "domain/desk.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "domain/register.h"
@@ -174,9 +177,16 @@ static bool is_refusal(enum seats_outcome o)
            o == SEATS_EVENT_CANCELLED;
 }
 
-static bool is_recent(const struct event_list *l)
+static _Atomic uint64_t *counter_of(const struct fest *f, int64_t event)
 {
-    return ush_now_ns() - l->read_ns < LATE_MS * (int64_t)USH_MS;
+    return &f->shared->made[event % FEST_COUNTERS];
+}
+
+/* The list still says the truth about who is in. */
+static bool is_recent(const struct fest *f, const struct event_list *l, int64_t event)
+{
+    return ush_now_ns() - l->read_ns < LATE_MS * (int64_t)USH_MS &&
+           l->made[event % FEST_COUNTERS] == atomic_load(counter_of(f, event));
 }
 
 static bool is_known(const struct key_set *set, const struct register_in *in)
@@ -194,14 +204,18 @@ static bool refuse_from_memory(struct fest *f, const struct event_list *list,
                                const struct event_entry *e, const struct register_in *in,
                                struct desk_answer *ret)
 {
-    if (!is_recent(list) || !is_refusal(seats_outlook(&e->seats, ush_wall_ms())))
+    if (!is_refusal(seats_outlook(&e->seats, ush_wall_ms())))
         return false;
+    if (!is_recent(f, list, in->event_id)) {
+        events_forget(f);
+        return false;
+    }
     const struct key_set *set = set_for(f, in->event_id, e->seats.next_seq);
     /* Making the set may have suspended: the row may be another one now. */
     int64_t now_ms = ush_wall_ms();
     enum seats_outcome outcome = seats_outlook(&e->seats, now_ms);
-    if (!set || !is_recent(list) || !is_refusal(outcome) || set->covered_seq < e->seats.next_seq ||
-        is_known(set, in))
+    if (!set || !is_recent(f, list, in->event_id) || !is_refusal(outcome) ||
+        set->covered_seq < e->seats.next_seq || is_known(set, in))
         return false;
     *ret = (struct desk_answer){.outcome = outcome,
                                 .opens_at = e->seats.opens_at,
@@ -237,6 +251,8 @@ static int ask_database(struct fest *f, const struct event_entry *e, struct regi
         .school_limit = out.school_limit,
         .decided_at = out.decided_at,
     };
+    if (out.outcome == SEATS_CONFIRMED || out.outcome == SEATS_WAITLISTED)
+        atomic_fetch_add(counter_of(f, in->event_id), 1);
     if (out.outcome == SEATS_CONFIRMED || out.outcome == SEATS_WAITLISTED || out.resent)
         fest_wake_jobs(f);
     /* The memory does not know yet that it is full: read it anew, so the next can be told there. */

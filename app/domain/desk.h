@@ -9,10 +9,13 @@
  *                                             |yes: full, closed, not open
  *                                             +--> answer, database untouched
  *
- * Refusals from memory are truthful: they need a view of the seats row that is at most a second
- * old and says that any newcomer is refused, and the set of all request and person keys of that
- * event read up to that row's next_seq, in which this student's keys do not occur. So who is
- * registered always reaches the database and gets the ticket again.
+ * Refusals from memory are truthful. They need
+ *  - a view of the seats row that is at most a second old and says that any newcomer is refused,
+ *  - the set of all request and person keys of that event, read up to that row's next_seq, in which
+ *    this student's keys do not occur,
+ *  - and that no worker of this server has let anybody into the event since that view was read
+ *    (struct fest_shared). Servers on other hosts are seen with the next view.
+ * So who is registered reaches the database and gets the ticket again.
  */
 #ifndef DOMAIN_DESK_H
 #define DOMAIN_DESK_H

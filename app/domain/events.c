@@ -15,6 +15,7 @@
  */
 #include "domain/events.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -170,10 +171,13 @@ static int read_view(struct ush_tx *view, void *arg)
     return 0;
 }
 
-static int read_anew(struct events_cache *c)
+static int read_anew(struct fest *f)
 {
+    struct events_cache *c = f->events;
     struct reading r = {.old = c->list};
-    uint64_t epoch = c->epoch;
+    uint64_t epoch = c->epoch, made[FEST_COUNTERS];
+    for (size_t i = 0; i < FEST_COUNTERS; i++)
+        made[i] = atomic_load(&f->shared->made[i]);
     int64_t began = ush_now_ns();
     c->tried_ns = began;
     int rc = ush_read(c->db, read_view, &r);
@@ -187,6 +191,7 @@ static int read_anew(struct events_cache *c)
         }
         for (size_t i = 0; i < r.count; i++)
             c->list->by_id[i]->seats = r.seats[i];
+        memcpy(c->list->made, made, sizeof made);
         c->list->read_ns = began;
         c->read_epoch = epoch;
     }
@@ -210,7 +215,7 @@ int events_take(struct fest *f, struct event_list **ret)
         /* A database that is away is asked once per second, not once per request. */
         bool rest = c->list && c->read_epoch == c->epoch &&
                     ush_now_ns() - c->tried_ns < FRESH_MS * (int64_t)USH_MS;
-        int rc = is_fresh(c) || rest ? 0 : read_anew(c);
+        int rc = is_fresh(c) || rest ? 0 : read_anew(f);
         ush_mutex_unlock(&c->reading);
         if (rc < 0 && (!c->list || rc == -ECANCELED || rc == -ETIMEDOUT))
             return rc;

@@ -48,7 +48,8 @@ struct event_list {
     struct event_entry *at;
     struct event_entry **by_id; /* ascending */
     size_t count;
-    int64_t read_ns; /* ush_now_ns of the last reading */
+    int64_t read_ns;              /* ush_now_ns of the last reading */
+    uint64_t made[FEST_COUNTERS]; /* the shared counters, from before that reading */
     uint32_t holders;
     struct ush_map by_slug;
     struct ush_arena arena;

@@ -6,6 +6,7 @@
  */
 #include "domain/fest.h"
 
+#include <stdlib.h>
 #include <sys/eventfd.h>
 
 #include "domain/desk.h"
@@ -41,7 +42,8 @@ int fest_open(struct fest *f, const struct settings *settings, struct ush_db *db
     USH_TRY(keys_load(&f->keys, settings->secret_file, ret_problem));
     f->events = events_cache_new(db);
     f->desk = desk_new();
-    if (f->events && f->desk)
+    f->shared = f->alone = calloc(1, sizeof *f->alone);
+    if (f->events && f->desk && f->alone)
         return 0;
     fest_close(f);
     return -ENOMEM;
@@ -51,7 +53,13 @@ void fest_close(struct fest *f)
 {
     events_cache_free(f->events);
     desk_free(f->desk);
+    free(f->alone);
     *f = (struct fest){0};
+}
+
+void fest_share(struct fest *f, struct fest_shared *shared)
+{
+    f->shared = shared;
 }
 
 int fest_change(struct fest *f, const struct ush_operation *op, const void *in,

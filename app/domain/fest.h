@@ -29,6 +29,14 @@
 #include "usher/jobs.h"
 #include "usher/sql.h"
 
+/* What the workers of one server tell each other, in memory that they share: for each event (by
+ * its id modulo the number of counters) how often a registration was made. It is raised before the
+ * student is answered, so no worker says "full" from memory to somebody whom another one let in. */
+enum { FEST_COUNTERS = 256 };
+struct fest_shared {
+    _Atomic uint64_t made[FEST_COUNTERS];
+};
+
 /* What one process knows of its fest. Made after the fork; one per loop. */
 struct fest {
     struct ush_db *db;               /* borrowed */
@@ -36,6 +44,8 @@ struct fest {
     struct keys keys;
     struct events_cache *events; /* owned */
     struct desk *desk;           /* owned */
+    struct fest_shared *shared;  /* its own, unless fest_share was called */
+    struct fest_shared *alone;   /* owned */
     int wake_fd;     /* eventfd of the job workers, borrowed; -1 = they ask each second */
     int64_t woke_ns; /* when it was last raised */
 };
@@ -45,6 +55,9 @@ struct fest {
 int fest_open(struct fest *f, const struct settings *settings, struct ush_db *db,
               struct ush_buf *ret_problem);
 void fest_close(struct fest *f);
+/* For a worker that is one of several: `shared` is from ush_shared_new(sizeof *shared), made before
+ * the fork; borrowed until fest_close. To be called right after fest_open. */
+void fest_share(struct fest *f, struct fest_shared *shared);
 
 /* Everything that may be sent to the writer, jobs included: for ush_db_options.operations. */
 extern const struct ush_operation *const fest_operations[];

@@ -18,8 +18,6 @@
 
 int ush__body_check(const struct ush__row *row, const struct ush_head *head)
 {
-    if (!head->is_chunked && head->content_length <= 0)
-        return 0;
     if (head->content_length > (int64_t)row->body_bytes)
         return 413;
     ush_text coding = ush__head_get(head, "content-encoding");

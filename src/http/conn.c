@@ -192,20 +192,18 @@ int ush__path_of(const struct ush_head *head, struct ush_arena *arena, ush_text 
 /* Finds the row of the parsed head. 0 or an HTTP status. */
 static int find_row(struct ush_http *h)
 {
-    ush_text path;
-    h->match = (struct ush__match){0};
+    if (h->arena.at != h->arena_start) /* of the request before */
+        ush_arena_reset(&h->arena);
+    h->path = USH_NONE;
     if (h->head.method == USH_METHOD_OTHER)
         return 501;
     if (ush_text_equal(h->head.path, USH_T("*"))) { /* OPTIONS * asks about the whole server */
         h->match.allowed = ~0u;
         return 405;
     }
-    if (ush__path_of(&h->head, &h->arena, &path) < 0)
+    if (ush__path_of(&h->head, &h->arena, &h->path) < 0)
         return 400;
-    int r = ush__route_find(&h->routes, h->head.method, path, &h->match);
-    if (path.at != h->head.path.at)
-        ush_arena_reset(&h->arena);
-    return -r;
+    return -ush__route_find(&h->routes, h->head.method, h->path, &h->match);
 }
 
 /* Whether a trusted proxy contradicts itself about the client. */
@@ -227,17 +225,19 @@ static int admit(struct ush_conn *c, struct ush__input *in)
     int status = find_row(h);
     if (is_contradictory(c))
         status = 400;
-    if (status == 0) {
+    in->length = h->head.is_chunked ? -1 : h->head.content_length > 0 ? h->head.content_length : 0;
+    if (in->length != 0 && status == 0) {
         status = ush__body_check(h->match.row, &h->head);
         in->body_max = h->match.row->body_bytes;
+        ush_chunks_init(&in->chunks);
+    }
+    if (status == 0) {
         if (status == 0 && needs_task(h->match.row) &&
             atomic_load_explicit(&h->stats->handlers, memory_order_relaxed) >= h->limits.handlers) {
             USH__COUNT(h, shed_total, 1);
             status = 503;
         }
     }
-    in->length = h->head.is_chunked ? -1 : h->head.content_length > 0 ? h->head.content_length : 0;
-    ush_chunks_init(&in->chunks);
     return status;
 }
 
@@ -300,6 +300,10 @@ static bool take_head(struct ush_conn *c, struct ush__input *in)
 static bool take_body(struct ush_conn *c, struct ush__input *in, bool is_new)
 {
     struct ush_http *h = c->http;
+    if (in->length == 0) {
+        in->used = in->head_len;
+        return true;
+    }
     int r = ush__body_take(in);
     if (r == 0 && in->since_ns != 0 && is_too_slow(h, in))
         r = -408;

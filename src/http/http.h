@@ -196,7 +196,7 @@ struct ush__exchange {
     bool is_static; /* `body` lives for ever */
     uint8_t own;    /* USH__OWN_... that the handler has set */
     int status;
-    const char *content_type;
+    ush_text content_type; /* USH_NONE: none */
     ush_text body;
     struct ush__field *fields, **last_field; /* arena */
     uint32_t fields_bytes;
@@ -290,7 +290,7 @@ void ush__conn_left(struct ush_conn *c);
 
 /* ---- body.c ---------------------------------------------------------------------------------- */
 
-/* The request at the front of `in` has its head: is its body acceptable? 0 or the HTTP status. */
+/* Is the body that this head announces acceptable? 0 or the HTTP status. */
 int ush__body_check(const struct ush__row *row, const struct ush_head *head);
 /* Takes in what is there. 1 = whole, in->used set; 0 = more to come; or minus an HTTP status. */
 int ush__body_take(struct ush__input *in);
@@ -330,8 +330,10 @@ struct ush_http {
     /* One request at a time is parsed; it is here until a task has taken it over. */
     struct ush_head head;
     struct ush__match match;
+    ush_text path; /* of the head, normalised; in the arena where it had to be */
     struct ush__input scratch;
-    struct ush_arena arena;   /* for requests on the loop's stack */
+    struct ush_arena arena;   /* for requests on the loop's stack; reset before each */
+    const char *arena_start;  /* its `at` when nothing is in it */
     struct ush_faults faults; /* of the body that is being decoded */
 
     struct ush_conn *output_owner; /* whose bytes `output` holds */
@@ -347,6 +349,8 @@ struct ush_http {
     struct ush_buf openapi, docs; /* owned: made on first use (docs.c) */
     uint64_t bucket_seed, id_seed, id_count;
     int64_t date_until_ns;
+    struct ush__ip client_ip; /* of the request before, and as text: often the same again */
+    char client[46], client_len;
     char date[40]; /* "Date: Fri, 13 Mar 2026 12:30:00 GMT\r\n" */
     char scratch_bytes[USH__SCRATCH_BYTES];
     char arena_first[16384];

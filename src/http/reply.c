@@ -131,7 +131,7 @@ int ush_reply(struct ush_request *rq, int status, const char *content_type, ush_
     assert(x->reply < USH__STREAMING); /* else it has begun to leave */
     x->reply = USH__REPLIED;
     x->status = status;
-    x->content_type = content_type;
+    x->content_type = ush_text_of(content_type);
     x->body = body;
     x->is_static = false;
     return 0;
@@ -194,11 +194,6 @@ static char *put_number(char *to, uint64_t n)
     return put(to, (ush_text){digits + i, sizeof(digits) - i});
 }
 
-static bool is_html(const char *type)
-{
-    return type && strncmp(type, "text/html", 9) == 0;
-}
-
 static char *put_security(const struct ush__exchange *x, char *to)
 {
     to = PUT(to, "X-Request-Id: ");
@@ -208,7 +203,7 @@ static char *put_security(const struct ush__exchange *x, char *to)
         to = PUT(to, "X-Content-Type-Options: nosniff\r\n");
     if (!(x->own & USH__OWN_REFERRER))
         to = PUT(to, "Referrer-Policy: no-referrer\r\n");
-    if (!(x->own & USH__OWN_CSP) && is_html(x->content_type))
+    if (!(x->own & USH__OWN_CSP) && ush_text_starts(x->content_type, USH_T("text/html")))
         to = PUT(to, "Content-Security-Policy: default-src 'self'; frame-ancestors 'none'; "
                      "form-action 'self'; base-uri 'none'\r\n");
     if (x->rq.is_https)
@@ -243,7 +238,7 @@ static char *put_framing(const struct ush__exchange *x, int64_t length, char *to
 
 size_t ush__reply_head_max(const struct ush__exchange *x)
 {
-    return 1024 + x->fields_bytes + (x->content_type ? strlen(x->content_type) : 0);
+    return 1024 + x->fields_bytes + x->content_type.len;
 }
 
 char *ush__reply_head(struct ush__exchange *x, int64_t length, char *to)
@@ -256,9 +251,9 @@ char *ush__reply_head(struct ush__exchange *x, int64_t length, char *to)
     else
         to += sprintf(to, "HTTP/1.1 %03d Other\r\n", x->status);
     to = put(to, (ush_text){ush__date(h), 37});
-    if (x->content_type) {
+    if (x->content_type.at) {
         to = PUT(to, "Content-Type: ");
-        to = put(to, ush_text_of(x->content_type));
+        to = put(to, x->content_type);
         to = PUT(to, "\r\n");
     }
     to = put_framing(x, length, to);

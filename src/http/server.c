@@ -328,6 +328,7 @@ struct ush_http *ush_http_start(const struct ush_http_options *o, int *ret_error
     atomic_store(&h->stats->handlers, 0);
     h->scratch = (struct ush__input){.bytes = h->scratch_bytes, .cap = USH__SCRATCH_BYTES};
     ush_arena_init(&h->arena, h->arena_first, sizeof(h->arena_first), 1 << 20);
+    h->arena_start = h->arena.at;
     ush_random(&h->id_seed, sizeof(h->id_seed));
     ush_random(&h->bucket_seed, sizeof(h->bucket_seed));
     init_lists(h);

@@ -37,7 +37,7 @@ int ush_stream_begin(struct ush_request *rq, int status, const char *content_typ
     assert(ush_is_task() && x->reply < USH__STREAMING);
     x->reply = USH__STREAMING;
     x->status = status;
-    x->content_type = content_type;
+    x->content_type = ush_text_of(content_type);
     x->is_chunked = rq->head->minor > 0;
     x->keep_alive &= x->is_chunked;
     char *room = ush__output_room(c, ush__reply_head_max(x));

@@ -175,7 +175,7 @@ BOTH_TEST(request_id_is_kept_or_made)
     struct heard *h = ask(c, "GET /json HTTP/1.1\r\nHost: x\r\nX-Request-Id: abc-1.2_3\r\n\r\n");
     ck_assert_str_eq(heard_field(h, "X-Request-Id"), "abc-1.2_3");
     static const char *const bad[] = {"a\"b", "abc{}", "123456789012345678901234567", ""};
-    char last[64] = "";
+    char last[1024] = "";
     for (size_t i = 0; i < USH_COUNT(bad); i++) {
         char request[128];
         snprintf(request, sizeof(request),

@@ -374,7 +374,7 @@ BOTH_TEST(pipeline_is_answered_in_order)
                  "GET %s%d HTTP/1.1\r\nHost: x\r\n\r\n", i % 3 ? "/who/" : "/nothing/", i);
     say(c, all);
     for (int i = 0; i < 16; i++) {
-        char want[16];
+        char want[32];
         snprintf(want, sizeof(want), "%d||||unix", i);
         struct heard *h = hear(c);
         ck_assert_int_eq(h->status, i % 3 ? 200 : 404);

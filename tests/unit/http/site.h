@@ -119,7 +119,8 @@ static inline bool hear_line(int fd, char *out, size_t max)
             out[n - 1] = 0;
             return true;
         }
-        ck_assert_uint_lt(n + 1, max);
+        if (n + 1 >= max) /* ck_assert would write to a file for every byte */
+            ck_abort_msg("a line of the reply is too long");
         out[n++] = c;
     }
     return false;
@@ -172,6 +173,7 @@ static inline struct heard *hear_into(int fd, struct heard *h, bool to_head)
 {
     memset(h, 0, offsetof(struct heard, body) + 1);
     h->body_len = 0;
+    h->is_whole = false;
     size_t n = 0;
     char line[2048];
     while (hear_line(fd, line, sizeof(line))) {
