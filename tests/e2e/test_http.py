@@ -3,7 +3,7 @@ whole and byte by byte, and behind each a good request on the same connection.""
 
 import pytest
 
-from http_cases import CASES, CLOSED, NOTHING, OPEN, head
+from http_cases import CASES, NOTHING, OPEN, head
 from raw import Talk, converse, converse_bytewise, parse_answers
 
 PROBE = head("Connection: close", target="/plain").encode()
