@@ -15,7 +15,12 @@
 
 #include <stdio.h>
 
-enum { COLUMNS = 76, WORD_BYTES = 45 /* 60 in base64, 72 with its frame */, BASE64_BYTES = 57 };
+enum {
+    COLUMNS = 76,
+    FRAME = 12,        /* "=?utf-8?B?" and "?=" */
+    WORD_BYTES = 45,   /* 60 in base64 */
+    BASE64_BYTES = 57, /* 76 in base64 */
+};
 
 static bool is_printable(ush_text t)
 {
@@ -45,13 +50,14 @@ static bool is_plain(ush_text t)
 /* ---- headers ------------------------------------------------------------------------------------
  */
 
-/* Encoded words, each on a line of its own behind the first. */
-static void add_words(struct ush_buf *out, ush_text t)
+/* Encoded words, each on a line of its own behind the first, which is shorter by the name. */
+static void add_words(struct ush_buf *out, ush_text t, size_t column)
 {
-    for (const char *between = ""; t.len; between = "\r\n ") {
+    size_t room = (COLUMNS - FRAME - column) / 4 * 3;
+    for (const char *between = ""; t.len; between = "\r\n ", room = WORD_BYTES) {
         ush_text rest = t;
         size_t take = 0;
-        while (rest.len && ush_utf8_next(&rest) >= 0 && t.len - rest.len <= WORD_BYTES)
+        while (rest.len && ush_utf8_next(&rest) >= 0 && t.len - rest.len <= room)
             take = t.len - rest.len;
         ush_buf_printf(out, "%s=?utf-8?B?", between);
         ush_buf_add_base64(out, t.at, take);
@@ -82,6 +88,7 @@ static bool add_folded(struct ush_buf *out, ush_text t, size_t column)
 
 int mime_header(struct ush_buf *out, const char *name, ush_text value)
 {
+    assert(strlen(name) < 40);
     if (is_injection(value))
         return USH_EINVAL;
     value = ush_text_trim(value);
@@ -94,10 +101,7 @@ int mime_header(struct ush_buf *out, const char *name, ush_text value)
             return out->error;
         out->len = before;
         ush_buf_printf(out, "%s: ", name);
-        /* The first word is shorter by the name, so it starts on a line of its own. */
-        if (strlen(name) + 2 + 72 > COLUMNS)
-            ush_buf_add(out, USH_T("\r\n "));
-        add_words(out, value);
+        add_words(out, value, strlen(name) + 2);
     }
     ush_buf_add(out, USH_T("\r\n"));
     return out->error;

@@ -33,7 +33,7 @@ static inline bool fixture_again(int rc)
 /* For a test with operations of its own. */
 static const struct ush_operation *const *fixture_operations;
 
-static void fixture_open(struct fixture *x)
+static inline void fixture_open(struct fixture *x)
 {
     const struct ush_db_options options = {.url = "sqlite::memory:",
                                            .role = USH_DB_LOCAL,
@@ -66,7 +66,7 @@ static void fixture_open(struct fixture *x)
     x->fest.shared = x->fest.alone = calloc(1, sizeof *x->fest.alone);
 }
 
-static void fixture_close(struct fixture *x)
+static inline void fixture_close(struct fixture *x)
 {
     ush_db_close(x->fest.db);
     fest_close(&x->fest);
@@ -74,7 +74,7 @@ static void fixture_close(struct fixture *x)
 }
 
 /* Stores events given as JSON; a fault ends the test with the report. */
-static void fixture_import(struct fixture *x, const char *json)
+static inline void fixture_import(struct fixture *x, const char *json)
 {
     struct import_result result;
     const struct import_options options = {
