@@ -103,13 +103,13 @@ static inline int server_stop(pid_t pid, int signo)
     return status;
 }
 
-static int migrate_notes(void *arg)
+static inline int migrate_notes(void *arg)
 {
     ush_db_close(open_notes(arg));
     return 0;
 }
 
-static int count_notes(void *arg)
+static inline int count_notes(void *arg)
 {
     struct ush_db *db = open_notes(*(const char **)arg);
     int n = (int)notes_stored(db);
