@@ -22,7 +22,7 @@
 #include "usher/record.h"
 #include "usher/task.h"
 
-/* ---- limits (reliability rules; each has a test) ------------------------------------------- */
+/* ---- limits (reliability rules; each has a test) -------------------------------------------- */
 
 struct ush_http_limits {
     uint32_t request_line_bytes;      /* 8 KiB: 414 beyond */
@@ -50,7 +50,7 @@ enum { USH_ADDRESS_SHARES = 16 };
 extern const struct ush_http_limits ush_http_limits_direct;  /* the values above */
 extern const struct ush_http_limits ush_http_limits_proxied; /* from a trusted proxy */
 
-/* ---- the head, as a pure function ------------------------------------------------------------ */
+/* ---- the head, as a pure function ----------------------------------------------------------- */
 
 enum ush_method {
     USH_GET,
@@ -110,8 +110,7 @@ int ush_chunks_decode(struct ush_chunks *c, char *bytes, size_t n, size_t *ret_u
  * escapes, NUL, control bytes, encoded slashes, or a way out of the root. (RFC 3986 §5.2.4) */
 int ush_path_normal(ush_text raw, struct ush_arena *arena, ush_text *ret_path);
 
-/* ---- problems ----------------------------------------------------------------------------------
- */
+/* ---- problems ------------------------------------------------------------------------------- */
 
 /* A kind of failure that the API can answer with. Its `type` is a link to where /docs explains it.
  */
@@ -127,8 +126,7 @@ extern const struct ush_problem ush_problem_malformed, ush_problem_validation,
     ush_problem_not_found, ush_problem_method, ush_problem_too_large, ush_problem_media_type,
     ush_problem_overloaded, ush_problem_unavailable, ush_problem_internal, ush_problem_rate_limited;
 
-/* ---- requests
- * ------------------------------------------------------------------------------------ */
+/* ---- requests ------------------------------------------------------------------------------- */
 
 enum { USH_PARAMS_MAX = 6 };
 
@@ -157,8 +155,7 @@ ush_text ush_cookie(const struct ush_request *rq, const char *name);
 /* True if the client prefers text/html to application/json (RFC 9110 §12.5.1). */
 bool ush_wants_html(const struct ush_request *rq);
 
-/* ---- replies
- * ---------------------------------------------------------------------------------------- */
+/* ---- replies -------------------------------------------------------------------------------- */
 
 /* Adds a field to the reply that follows; the value is borrowed until the handler returns. What the
  * server would add by itself ("Cache-Control") is replaced, or with USH_NONE left out. Names and
@@ -204,8 +201,7 @@ int ush_stream_end(struct ush_request *rq);
 int ush_events_begin(struct ush_request *rq);
 int ush_events_send(struct ush_request *rq, const char *event, ush_text data);
 
-/* ---- routes
- * --------------------------------------------------------------------------------------------- */
+/* ---- routes --------------------------------------------------------------------------------- */
 
 typedef int (*ush_handler)(struct ush_request *rq);
 
@@ -237,8 +233,7 @@ struct ush_route {
     const char *cache; /* Cache-Control of its good answers; NULL = no-store */
 };
 
-/* ---- the server
- * --------------------------------------------------------------------------------------------- */
+/* ---- the server ----------------------------------------------------------------------------- */
 
 struct ush_http; /* opaque */
 

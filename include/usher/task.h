@@ -168,6 +168,9 @@ int64_t ush_remaining_ns(void);
 struct ush_spawn_options {
     const char *name; /* for dumps and the watchdog; borrowed until the task ends */
     const char *site; /* "file.c:12" */
+    /* Not 0: arg points to so many bytes (at most 800), and fn gets a copy of them in the task's
+     * own memory, so that they need live no longer than this call. */
+    size_t copy_bytes;
 };
 /* Starts fn(arg) as a child of an open scope. It runs later, never inside this call. Any task may
  * spawn into any scope of its loop. 0; USH_EFULL beyond tasks_max; -ENOMEM; -ECANCELED if the

@@ -37,7 +37,7 @@ enum {
     ROOM_MIN = 4096,      /* to receive into, where a request continues */
 };
 
-/* ---- input blocks ---------------------------------------------------------------------------- */
+/* ---- input blocks --------------------------------------------------------------------------- */
 
 static struct ush__input *input_new(struct ush_http *h, size_t payload)
 {
@@ -122,8 +122,7 @@ void ush__input_next(struct ush__input *in)
     in->is_fresh = in->at < in->len;
 }
 
-/* ---- heads that move ---------------------------------------------------------------------------
- */
+/* ---- heads that move ------------------------------------------------------------------------ */
 
 size_t ush__head_bytes(const struct ush_head *head)
 {
@@ -153,11 +152,12 @@ void ush__head_move(struct ush_head *to, const struct ush_head *from, const char
     }
 }
 
-/* Makes the request at the front of `in` one that can wait for its task: bytes, head and match in
- * a block of the connection. Pipelined requests use the place for the head again. */
-static int input_keep_request(struct ush_conn *c, struct ush__input *in)
+/* The head in the block of the connection, behind the bytes; those in the scratch buffer move into
+ * a block first. Pipelined requests use the place for the head again. */
+static int input_keep_head(struct ush_conn *c)
 {
     struct ush_http *h = c->http;
+    struct ush__input *in = h->whole;
     const char *base = in->bytes + in->at;
     size_t n = in->len - in->at, need = (ush__head_bytes(&h->head) + 15) & ~(size_t)15;
     if (in != c->in || in->head_room < need) {
@@ -168,12 +168,42 @@ static int input_keep_request(struct ush_conn *c, struct ush__input *in)
         in->head_room = (uint32_t)need;
     }
     ush__head_move(in->head, &h->head, base, n, in->bytes + in->at - base);
-    in->match = h->match;
     return 0;
 }
 
-/* ---- admission ---------------------------------------------------------------------------------
- */
+const struct ush__parcel *ush__conn_parcel(struct ush_conn *c)
+{
+    struct ush_http *h = c->http;
+    struct ush__input *in = h->whole;
+    struct ush__parcel *p = &h->parcel;
+    const char *from = in->bytes + in->at;
+    size_t head_bytes = ush__head_bytes(&h->head), n = in->head_len + in->body_len;
+    p->conn = c;
+    p->match = h->match;
+    p->here = (char *)p;
+    p->bytes = offsetof(struct ush__parcel, room);
+    if (in->at + in->used == in->len && head_bytes + n <= USH__SMALL_BYTES) {
+        char *to = p->room + head_bytes;
+        p->head = (struct ush_head *)p->room;
+        p->body = (ush_text){to + in->head_len, in->body_len};
+        p->bytes += head_bytes + n;
+        memcpy(to, from, n);
+        ush__head_move((struct ush_head *)p->room, &h->head, from, n, to - from);
+        ush__input_free(c);
+        return p;
+    }
+    if (input_keep_head(c) < 0) {
+        c->gone = true;
+        ush__conn_end(c);
+        return NULL;
+    }
+    in = c->in;
+    p->head = in->head;
+    p->body = (ush_text){in->bytes + in->at + in->head_len, in->body_len};
+    return p;
+}
+
+/* ---- admission ------------------------------------------------------------------------------ */
 
 /* The path as it is written when nothing in it needs normalising, which is nearly always. */
 int ush__path_of(const struct ush_head *head, struct ush_arena *arena, ush_text *ret)
@@ -259,8 +289,7 @@ static bool is_too_slow(const struct ush_http *h, const struct ush__input *in)
            in->body_len < (took_ns - free_ns) / USH_SECOND * (int64_t)h->limits.body_bytes_per_s;
 }
 
-/* ---- taking requests
- * ----------------------------------------------------------------------------- */
+/* ---- taking requests ------------------------------------------------------------------------ */
 
 /* Parses the head at the front again, for a request whose body came later. */
 static void parse_again(struct ush_http *h, struct ush__input *in)
@@ -416,31 +445,29 @@ enum ush__step ush__conn_pump(struct ush_conn *c)
             if (!in)
                 continue;
         }
-        enum ush__step step = take(c, in);
-        int r = 0;
-        if (step == USH__RUN)
-            r = input_keep_request(c, in);
-        else if (in->at == in->len && in == c->in)
+        if (take(c, in) == USH__RUN) {
+            h->whole = in;
+            return USH__RUN;
+        }
+        if (in->at == in->len && in == c->in)
             ush__input_free(c);
         else if (in->at < in->len && in != c->in && !c->closing)
-            r = input_hold(c, in, 0);
-        c->gone |= r < 0;
-        if (step == USH__RUN && r == 0)
-            return USH__RUN;
+            c->gone |= input_hold(c, in, 0) < 0;
     }
 }
 
 void ush__conn_go_on(struct ush_conn *c)
 {
     struct ush_http *h = c->http;
-    if (ush__conn_pump(c) != USH__RUN)
+    const struct ush__parcel *p = ush__conn_pump(c) == USH__RUN ? ush__conn_parcel(c) : NULL;
+    if (!p)
         return;
     if (h->output_owner == c)
         ush__output_flush(h);
     ush__conn_enter(c, USH__HANDLER);
-    const struct ush__row *row = c->in->match.row;
-    const struct ush_spawn_options o = {.name = row->name, .site = "route"};
-    if (ush_spawn_with(ush_root_scope(), &o, ush__exchange_main, c) < 0) {
+    const struct ush_spawn_options o = {
+        .name = p->match.row->name, .site = "route", .copy_bytes = p->bytes};
+    if (ush_spawn_with(ush_root_scope(), &o, ush__exchange_main, (void *)p) < 0) {
         USH__COUNT(h, shed_total, 1);
         ush__conn_refuse(c, c->in, 503);
         ush__conn_end(c);
@@ -449,8 +476,7 @@ void ush__conn_go_on(struct ush_conn *c)
     USH__COUNT(h, handlers, 1);
 }
 
-/* ---- events and ends
- * ------------------------------------------------------------------------------- */
+/* ---- events and ends ------------------------------------------------------------------------ */
 
 static void read_out(struct ush_conn *c)
 {

@@ -153,8 +153,7 @@ void ush__docs_page(const struct ush_http_options *o, struct ush_buf *out)
     add(out, "</table>\n");
 }
 
-/* ---- handlers
- * ------------------------------------------------------------------------------------------ */
+/* ---- handlers ------------------------------------------------------------------------------- */
 
 static int reply_document(struct ush_request *rq, struct ush_buf *kept, const char *type,
                           void (*make)(const struct ush_http_options *, struct ush_buf *))

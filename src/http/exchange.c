@@ -1,10 +1,7 @@
 /*
  * exchange.c - one request and its reply: the handler, its deadline, and what its result means.
  *
- * A request that may wait runs in a task. What it needs of the connection's block is little (a
- * parsed head, a few hundred bytes), so it moves to the task's own first page and the block goes
- * back: a request that waits costs that page and the connection's record, nothing else. Larger
- * ones stay in their block until they are answered.
+ * A request that may wait runs in a task; it comes there in a parcel (http.h).
  *
  *    begin --> decode --bad--> problem ----+
  *                 | good                   |
@@ -28,10 +25,7 @@
 #include "http/http.h"
 #include "usher/sim.h"
 
-enum { SMALL_BYTES = 640 }; /* head and bytes that fit the arena on the task's first page */
-
-/* ---- the beginning
- * ------------------------------------------------------------------------------- */
+/* ---- the beginning -------------------------------------------------------------------------- */
 
 static void believe_proxy(struct ush__exchange *x, const struct ush_head *head)
 {
@@ -77,28 +71,18 @@ static void set_match(struct ush__exchange *x, const struct ush__match *m)
         x->rq.params[i] = (ush_text){x->rq.path.at + m->params[i].at, m->params[i].len};
 }
 
-/* Moves a small request with nothing behind it out of the connection's block. */
-static const struct ush_head *move_in(struct ush_conn *c, struct ush_arena *arena, ush_text *body)
+/* A parcel has arrived in the task's memory: what points into it moves along. */
+static void unpack(struct ush__parcel *p)
 {
-    struct ush__input *in = c->in;
-    size_t head_bytes = ush__head_bytes(in->head), n = in->head_len + in->body_len;
-    const char *from = in->bytes + in->at;
-    *body = (ush_text){from + in->head_len, in->body_len};
-    if (in->at + in->used < in->len || head_bytes + n > SMALL_BYTES)
-        return in->head;
-    struct ush_head *head = ush_arena_alloc(arena, head_bytes + n);
-    if (!head)
-        return in->head;
-    char *bytes = (char *)head + head_bytes;
-    memcpy(bytes, from, n);
-    ush__head_move(head, in->head, from, n, bytes - from);
-    body->at = bytes + in->head_len;
-    ush__input_free(c);
-    return head;
+    ptrdiff_t by = (char *)p - p->here;
+    if ((const char *)p->head != p->here + offsetof(struct ush__parcel, room))
+        return;
+    p->head = (struct ush_head *)p->room;
+    ush__head_move((struct ush_head *)p->room, p->head, p->here, p->bytes, by);
+    p->body.at += by;
 }
 
-/* ---- the end
- * --------------------------------------------------------------------------------------- */
+/* ---- the end -------------------------------------------------------------------------------- */
 
 /* Makes sure that a body whose end is the end of the connection is not taken for whole. */
 static void abort_connection(struct ush_conn *c)
@@ -145,8 +129,7 @@ static void finish(struct ush__exchange *x, int result)
         ush_buf_fini(&x->text);
 }
 
-/* ---- in a task
- * --------------------------------------------------------------------------------------- */
+/* ---- in a task ------------------------------------------------------------------------------ */
 
 static int call_in_thread(void *arg)
 {
@@ -166,21 +149,21 @@ static int call_handler(struct ush__exchange *x)
     return r;
 }
 
-static void serve_one(struct ush_conn *c, struct ush_arena *arena)
+static void serve_one(struct ush__parcel *p, struct ush_arena *arena)
 {
+    struct ush_conn *c = p->conn;
     struct ush__exchange x UNINITIALISED;
     struct ush_scope scope UNINITIALISED;
-    const struct ush__match match = c->in->match;
+    const struct ush__row *row = p->match.row;
     const struct ush_scope_options o = {
-        .name = match.row->name,
-        .deadline_ns = ush_now_ns() + match.row->deadline_ms * (int64_t)USH_MS,
+        .name = row->name,
+        .deadline_ns = ush_now_ns() + row->deadline_ms * (int64_t)USH_MS,
     };
-    ush_text body;
-    const struct ush_head *head = move_in(c, arena, &body);
-    begin(&x, c, head, arena);
-    ush__path_of(head, arena, &x.rq.path);
-    x.rq.body = body;
-    set_match(&x, &match);
+    unpack(p);
+    begin(&x, c, p->head, arena);
+    ush__path_of(p->head, arena, &x.rq.path);
+    x.rq.body = p->body;
+    set_match(&x, &p->match);
     ush_event_init(&x.drained, "a slow client");
     ush_scope_open(&scope, &o);
     x.scope = &scope;
@@ -198,30 +181,34 @@ static void serve_one(struct ush_conn *c, struct ush_arena *arena)
         ush__input_next(c->in);
 }
 
-int ush__exchange_main(void *conn)
+int ush__exchange_main(void *arg)
 {
-    struct ush_conn *c = conn;
+    struct ush__parcel *p = arg;
+    struct ush_conn *c = p->conn;
     struct ush_http *h = c->http;
     struct ush_arena *arena = ush_task_arena();
     const struct ush_arena_mark mark = ush_arena_mark(arena);
     for (;;) {
-        serve_one(c, arena);
+        serve_one(p, arena);
         ush_arena_rewind(arena, mark);
         USH__COUNT(h, handlers, -1);
-        if (ush__conn_pump(c) != USH__RUN)
+        const struct ush__parcel *next =
+            ush__conn_pump(c) == USH__RUN ? ush__conn_parcel(c) : NULL;
+        if (!next)
             break;
         /* The request behind it, with the same stack. It may wait long, so what has been answered
          * does not wait for it. */
         USH__COUNT(h, handlers, 1);
         ush__http_soon(h);
+        p = ush_arena_alloc(arena, next->bytes);
+        memcpy(p, next, next->bytes);
         (void)ush_spend(1);
     }
     ush__http_left(h);
     return 0;
 }
 
-/* ---- on the loop's stack
- * ------------------------------------------------------------------------------- */
+/* ---- on the loop's stack -------------------------------------------------------------------- */
 
 /* 405 says what would be allowed, and so does OPTIONS. */
 static int name_allowed(struct ush__exchange *x, uint32_t allowed)

@@ -72,7 +72,7 @@ const struct ush_http_limits ush_http_limits_proxied = {
     .drops_underscores = true,
 };
 
-/* ---- classes of bytes ------------------------------------------------------------------------ */
+/* ---- classes of bytes ----------------------------------------------------------------------- */
 
 enum {
     V = USH__VALUE,
@@ -118,8 +118,7 @@ ush_text ush__list_next(ush_text *rest)
     return USH_NONE;
 }
 
-/* ---- first pass: control bytes and the ends of lines ------------------------------------------
- */
+/* ---- first pass: control bytes and the ends of lines ---------------------------------------- */
 
 /* Index of the first control byte other than tab in [at, end), or `end`. */
 static inline size_t control_find(const char *b, size_t at, size_t end)
@@ -219,8 +218,7 @@ static inline const char *past(const char *p, unsigned classes)
     }
 }
 
-/* ---- second pass: the request line -------------------------------------------------------------
- */
+/* ---- second pass: the request line ---------------------------------------------------------- */
 
 static enum ush_method method_of(ush_text name)
 {
@@ -340,8 +338,7 @@ static int request_line_split(ush_text line, struct ush_head *head)
     return target_split(head);
 }
 
-/* ---- second pass: fields -----------------------------------------------------------------------
- */
+/* ---- second pass: fields -------------------------------------------------------------------- */
 
 enum { SAYS_CLOSE = 1, SAYS_KEEP_ALIVE = 2 };
 

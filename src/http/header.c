@@ -18,8 +18,7 @@ ush_text ush__cookie(ush_text field, ush_text name)
     return USH_NONE;
 }
 
-/* ---- preferences -------------------------------------------------------------------------------
- */
+/* ---- preferences ---------------------------------------------------------------------------- */
 
 /* qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] ), in thousandths; -1 for others. */
 static int weight(ush_text t)
@@ -82,8 +81,7 @@ bool ush__takes_gzip(ush_text accept_encoding)
     return ush__quality(accept_encoding, USH_T("gzip")) > 0;
 }
 
-/* ---- media types and entity tags ---------------------------------------------------------------
- */
+/* ---- media types and entity tags ------------------------------------------------------------ */
 
 bool ush__media_type_is(ush_text field, ush_text type)
 {

@@ -51,7 +51,7 @@ enum {
     USH__ADDRESS_BUCKETS = 1024, /* power of two */
 };
 
-/* ---- routes (route.c) ------------------------------------------------------------------------ */
+/* ---- routes (route.c) ----------------------------------------------------------------------- */
 
 /* A row of the table, with what is worked out once. */
 struct ush__row {
@@ -88,8 +88,7 @@ int ush__route_find(const struct ush__routes *r, enum ush_method method, ush_tex
 void ush__allow_format(uint32_t allowed, char out[64]);
 extern const char *const ush__method_names[USH_METHOD_OTHER];
 
-/* ---- input (conn.c, body.c) -------------------------------------------------------------------
- */
+/* ---- input (conn.c, body.c) ----------------------------------------------------------------- */
 
 /*
  * Bytes received and not answered, and how far the request at their front has been understood.
@@ -113,21 +112,35 @@ struct ush__input {
     struct ush_chunks chunks;
     bool is_fresh;  /* `bytes` hold something that nobody has looked at */
     bool is_pooled; /* the block goes back to the pool */
-    /* A whole request that waits for its task: */
+    /* The parsed head of the request at the front, while that is in its task and did not move in:
+     */
     struct ush_head *head; /* behind cap, in the block; slices into `bytes` */
     uint32_t head_room;
+};
+
+/*
+ * A whole request on its way into a task. Nearly every one is small: its head and bytes move along,
+ * into the task's own first page, so that a request that waits costs that page and the record of
+ * its connection. Larger ones, and those with others behind them, stay in a block.
+ */
+enum { USH__SMALL_BYTES = 640 }; /* parsed head, bytes of head and body */
+struct ush__parcel {
+    struct ush_conn *conn;
+    const struct ush_head *head; /* in `room`, or in conn->in */
+    ush_text body;
     struct ush__match match;
+    const char *here; /* where this parcel was when its slices were made */
+    size_t bytes;     /* of the parcel, with what it uses of `room` */
+    char room[USH__SMALL_BYTES] __attribute__((aligned(16)));
 };
 
 enum ush__step {
     USH__WAIT, /* settled: an event or a time-out goes on */
-    USH__RUN,  /* server->head and ->match describe a whole request for a task; it is at the front
-                  of conn->in */
+    USH__RUN,  /* a whole request needs a task: take ush__conn_parcel at once */
     USH__GONE, /* the connection is closed or lingers; do not touch it */
 };
 
-/* ---- connection -------------------------------------------------------------------------------
- */
+/* ---- connection ----------------------------------------------------------------------------- */
 
 enum ush__conn_state {
     USH__HEAD, /* new, or part of a head is there */
@@ -166,8 +179,7 @@ struct ush_conn {
 /* With the 40 bytes of its descriptor (task/fd.h) all that an idle connection costs. */
 static_assert(sizeof(struct ush_conn) <= 192, "an idle connection costs at most 256 bytes");
 
-/* ---- exchange ---------------------------------------------------------------------------------
- */
+/* ---- exchange ------------------------------------------------------------------------------- */
 
 struct ush__field {
     struct ush__field *next; /* arena */
@@ -213,8 +225,8 @@ static inline struct ush__exchange *ush__exchange_of(const struct ush_request *r
     return USH_CONTAINER((struct ush_request *)rq, struct ush__exchange, rq);
 }
 
-/* exchange.c */
-int ush__exchange_main(void *conn);
+/* exchange.c: the task of a request, and of those behind it. */
+int ush__exchange_main(void *parcel);
 /* Answers the request at the front of `in` without a task: its row's handler or asset, or
  * `problem`. server->head is its head. */
 void ush__exchange_inline(struct ush_conn *c, struct ush__input *in, const struct ush__match *match,
@@ -222,8 +234,7 @@ void ush__exchange_inline(struct ush_conn *c, struct ush__input *in, const struc
 /* An empty buffer of the exchange for a body; what it held before is gone. */
 struct ush_buf *ush__exchange_text(struct ush__exchange *x);
 
-/* ---- output (output.c) ------------------------------------------------------------------------
- */
+/* ---- output (output.c) ---------------------------------------------------------------------- */
 
 /* Reply bytes that a slow reader has not taken: a copy, and behind it what lives for ever. */
 struct ush__box {
@@ -248,8 +259,7 @@ void ush__output_writable(struct ush_conn *c);
 /* Nothing more can be sent: forgets what waits. */
 void ush__output_drop(struct ush_conn *c);
 
-/* ---- request.c --------------------------------------------------------------------------------
- */
+/* ---- request.c ------------------------------------------------------------------------------ */
 
 ush_text ush__head_get(const struct ush_head *head, const char *name);
 /* Address of the peer as text, in `out` or constant. */
@@ -259,13 +269,16 @@ int ush__origin_by(const struct ush_conn *c, const struct ush_head *head, struct
 /* The client's X-Request-Id, or a new one. */
 void ush__request_name(struct ush_http *h, const struct ush_head *head, char out[27]);
 
-/* ---- conn.c ---------------------------------------------------------------------------------- */
+/* ---- conn.c --------------------------------------------------------------------------------- */
 
 void ush__conn_ready(void *conn, unsigned events);
 /* Goes on with whatever the connection holds or the socket has, until a task is needed or there is
  * nothing left to do. Never suspends; runs on the loop's stack and at the end of a request's task.
  */
 enum ush__step ush__conn_pump(struct ush_conn *c);
+/* The request that the pump has just answered RUN for; good until the next step. NULL without
+ * memory: then the connection has been ended. */
+const struct ush__parcel *ush__conn_parcel(struct ush_conn *c);
 /* Pumps, and gives the request that needs it a task. On the loop's stack. */
 void ush__conn_go_on(struct ush_conn *c);
 /* Lets other connections go first: the pump continues in the next turn. */
@@ -288,7 +301,7 @@ void ush__conn_end(struct ush_conn *c);
 /* The client is known to have left: cancels what runs for it, if that has no side effects. */
 void ush__conn_left(struct ush_conn *c);
 
-/* ---- body.c ---------------------------------------------------------------------------------- */
+/* ---- body.c --------------------------------------------------------------------------------- */
 
 /* Is the body that this head announces acceptable? 0 or the HTTP status. */
 int ush__body_check(const struct ush__row *row, const struct ush_head *head);
@@ -297,8 +310,7 @@ int ush__body_take(struct ush__input *in);
 /* Decodes body or query into rq->input. 0; USH_EPROBLEM with the problem described. */
 int ush__body_decode(struct ush__exchange *x);
 
-/* ---- reply.c, problem.c, asset.c ---------------------------------------------------------------
- */
+/* ---- reply.c, problem.c, asset.c ------------------------------------------------------------ */
 
 /* Turns the described reply into bytes in the output. */
 void ush__reply_write(struct ush__exchange *x);
@@ -314,8 +326,7 @@ void ush__problem_reply(struct ush__exchange *x);
 const struct ush_problem *ush__problem_of(int error);
 const struct ush_problem *ush__problem_of_status(int status);
 
-/* ---- the server (server.c) --------------------------------------------------------------------
- */
+/* ---- the server (server.c) ------------------------------------------------------------------ */
 
 struct ush_http {
     struct ush_http_options o;
@@ -332,6 +343,8 @@ struct ush_http {
     struct ush__match match;
     ush_text path; /* of the head, normalised; in the arena where it had to be */
     struct ush__input scratch;
+    struct ush__input *whole; /* holds the request that a RUN is about: scratch or conn->in */
+    struct ush__parcel parcel;
     struct ush_arena arena;   /* for requests on the loop's stack; reset before each */
     const char *arena_start;  /* its `at` when nothing is in it */
     struct ush_faults faults; /* of the body that is being decoded */

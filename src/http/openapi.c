@@ -8,8 +8,7 @@
  */
 #include "http/docs.h"
 
-/* ---- what occurs
- * ----------------------------------------------------------------------------------- */
+/* ---- what occurs ---------------------------------------------------------------------------- */
 
 static void mention_record(struct ush__mentions *m, const struct ush_record *r)
 {
@@ -83,8 +82,7 @@ ush_text ush__further_lines(const char *doc)
     return ush_text_trim(rest);
 }
 
-/* ---- one operation
- * --------------------------------------------------------------------------------- */
+/* ---- one operation -------------------------------------------------------------------------- */
 
 static void add_member(struct ush_buf *b, const char *name, ush_text value)
 {
@@ -201,8 +199,7 @@ static void add_operation(const struct ush_route *r, struct ush_buf *b)
     ush_buf_add(b, USH_T("}}"));
 }
 
-/* ---- the document
- * ------------------------------------------------------------------------------------ */
+/* ---- the document --------------------------------------------------------------------------- */
 
 static const char problem_schema[] =
     "\"Problem\":{\"type\":\"object\",\"description\":\"RFC 9457\",\"properties\":{"

@@ -18,8 +18,7 @@
 
 #include "http/parse.h"
 
-/* ---- addresses and networks --------------------------------------------------------------------
- */
+/* ---- addresses and networks ----------------------------------------------------------------- */
 
 static const unsigned char v4_prefix[12] = {[10] = 0xff, [11] = 0xff};
 
@@ -118,8 +117,7 @@ bool ush__networks_have(const struct ush__networks *n, const struct ush__ip *ip)
     return false;
 }
 
-/* ---- forwarded fields --------------------------------------------------------------------------
- */
+/* ---- forwarded fields ----------------------------------------------------------------------- */
 
 /* Takes the last element off a comma-separated list. */
 static ush_text list_pop(ush_text *rest)

@@ -13,7 +13,7 @@
 
 #include "usher/http.h"
 
-/* ---- classes of bytes (head.c) --------------------------------------------------------------- */
+/* ---- classes of bytes (head.c) -------------------------------------------------------------- */
 
 enum {
     USH__TOKEN = 1,  /* tchar of RFC 9110 §5.6.2 */
@@ -53,13 +53,12 @@ ush_text ush__list_next(ush_text *rest);
 /* uri-host [ ":" port ], narrowed to what names a host on the internet (head.c). */
 bool ush__host_is_valid(ush_text t);
 
-/* ---- chunks (chunks.c) ----------------------------------------------------------------------- */
+/* ---- chunks (chunks.c) ---------------------------------------------------------------------- */
 
 /* Bytes of data still to come of the chunk that has begun; 0 between chunks. */
 uint64_t ush__chunks_left(const struct ush_chunks *c);
 
-/* ---- values of fields (header.c) ---------------------------------------------------------------
- */
+/* ---- values of fields (header.c) ------------------------------------------------------------ */
 
 /* The value of the first cookie `name` in one Cookie field, as received; USH_NONE without one. */
 ush_text ush__cookie(ush_text field, ush_text name);
@@ -80,8 +79,7 @@ bool ush__media_type_is(ush_text field, ush_text type);
 /* Whether If-None-Match names `etag` (quoted, strong): the weak comparison of RFC 9110 §13.1.2. */
 bool ush__etag_is_listed(ush_text field, ush_text etag);
 
-/* ---- who is behind a proxy (origin.c) ----------------------------------------------------------
- */
+/* ---- who is behind a proxy (origin.c) ------------------------------------------------------- */
 
 /* An address of either family; IPv4 is kept as ::ffff:a.b.c.d, so one peer has one form. */
 struct ush__ip {

@@ -89,8 +89,7 @@ const struct ush_problem *ush__problem_of(int error)
     }
 }
 
-/* ---- what handlers call
- * ---------------------------------------------------------------------------- */
+/* ---- what handlers call --------------------------------------------------------------------- */
 
 int ush_problem(struct ush_request *rq, const struct ush_problem *p, const char *fmt, ...)
 {
@@ -130,8 +129,7 @@ int ush_problem_faults(struct ush_request *rq, const struct ush_faults *faults)
                        faults->count == 1 ? "field is" : "fields are");
 }
 
-/* ---- the reply
- * --------------------------------------------------------------------------------------- */
+/* ---- the reply ------------------------------------------------------------------------------ */
 
 static void add_member(struct ush_buf *b, const char *name, ush_text text)
 {

@@ -22,8 +22,7 @@
 
 #include "http/http.h"
 
-/* ---- tables
- * -------------------------------------------------------------------------------------- */
+/* ---- tables --------------------------------------------------------------------------------- */
 
 #define STATUSES(S)                                                                                \
     S(200, "OK")                                                                                   \
@@ -95,8 +94,7 @@ static const struct {
     {"Retry-After", USH__OWN_RETRY},
 };
 
-/* ---- what handlers call
- * ---------------------------------------------------------------------------- */
+/* ---- what handlers call --------------------------------------------------------------------- */
 
 static bool is_clean(ush_text t)
 {
@@ -153,8 +151,7 @@ int ush_reply_redirect(struct ush_request *rq, int status, ush_text location)
     return ush_reply(rq, status, NULL, (ush_text){"", 0});
 }
 
-/* ---- bytes
- * ------------------------------------------------------------------------------------------ */
+/* ---- bytes ---------------------------------------------------------------------------------- */
 
 struct ush_buf *ush__exchange_text(struct ush__exchange *x)
 {

@@ -87,8 +87,7 @@ ush_text ush_query(struct ush_request *rq, const char *name)
     return USH_NONE;
 }
 
-/* ---- names -------------------------------------------------------------------------------------
- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 ush_text ush__client_format(const struct ush_conn *c, char out[46])
 {

@@ -32,8 +32,7 @@ struct ush__slab {
     struct ush_conn conns[SLAB_CONNS];
 };
 
-/* ---- connections
- * ---------------------------------------------------------------------------------- */
+/* ---- connections ---------------------------------------------------------------------------- */
 
 static struct ush_conn *conn_new(struct ush_http *h)
 {
@@ -162,8 +161,7 @@ static int64_t hold_ns(void *ctx)
     return has_much ? HOLD_MS * (int64_t)USH_MS : 0;
 }
 
-/* ---- time-outs
- * -------------------------------------------------------------------------------------- */
+/* ---- time-outs ------------------------------------------------------------------------------ */
 
 void ush__conn_enter(struct ush_conn *c, enum ush__conn_state state)
 {
@@ -214,8 +212,7 @@ static void on_write_gap(struct ush_link *expired)
         ush__conn_free(c);
 }
 
-/* ---- the next turn
- * ------------------------------------------------------------------------------------ */
+/* ---- the next turn -------------------------------------------------------------------------- */
 
 static void on_soon(struct ush_alarm *a)
 {
@@ -248,8 +245,7 @@ uint32_t ush__spread(struct ush_http *h, uint32_t n)
     return (uint32_t)(ush_hash(&h->id_count, sizeof(h->id_count), ++h->id_seed) % n);
 }
 
-/* ---- start
- * ---------------------------------------------------------------------------------------------- */
+/* ---- start ---------------------------------------------------------------------------------- */
 
 static void init_lists(struct ush_http *h)
 {

@@ -33,6 +33,7 @@
 enum {
     BUDGET = 128,             /* operations */
     CLOCK_EVERY = 32,         /* resumes */
+    COPY_BYTES_MAX = 800,     /* of an argument, into the arena's first KiB */
     LATER_SHARE = 8,          /* resumes of `later` after a slice that `ready` used up */
     SIM_TURN = 1024,          /* resumes of a turn whose clock stands still */
     ARENA_BYTES_MAX = 4 << 20 /* per task */
@@ -278,6 +279,10 @@ int ush_spawn_with(struct ush_scope *s, const struct ush_spawn_options *o, ush_f
         .stack = t->stack,
     };
     ush_arena_init(&t->arena, t->stack.high, USH__ARENA_FIRST_BYTES, ARENA_BYTES_MAX);
+    if (o && o->copy_bytes > 0) {
+        assert(o->copy_bytes <= COPY_BYTES_MAX); /* so that it fits the first chunk */
+        t->arg = memcpy(ush_arena_alloc(&t->arena, o->copy_bytes), arg, o->copy_bytes);
+    }
     t->sp = ush__switch_prepare(t->stack.high, t, l->control);
     ush_list_push(&s->children, &t->sibling);
     ush_list_push(&l->later, &t->queue);

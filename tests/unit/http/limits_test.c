@@ -40,8 +40,7 @@ static void open_site(struct site *s, const struct ush_http_limits *limits)
     site_open(s, routes, USH_COUNT(routes), &(struct ush_http_options){.limits = limits});
 }
 
-/* ---- sizes ------------------------------------------------------------------------------------
- */
+/* ---- sizes ---------------------------------------------------------------------------------- */
 
 /* A request with `n` bytes of 'a' in the place of '#', `times` times the line that holds it. */
 static size_t build(char *out, size_t max, const char *pattern, size_t n, int times)
@@ -157,8 +156,7 @@ BOTH_TEST(refused_upload_hears_why)
     return site_close(&s);
 }
 
-/* ---- times --------------------------------------------------------------------------------------
- */
+/* ---- times ---------------------------------------------------------------------------------- */
 
 /* The connection must end, or answer, this long after `from` and not before. */
 static void check_time(int64_t from, uint32_t limit_ms)
@@ -297,8 +295,7 @@ BOTH_TEST(slow_reader_gets_all)
     return site_close(&s);
 }
 
-/* ---- numbers
- * --------------------------------------------------------------------------------------- */
+/* ---- numbers -------------------------------------------------------------------------------- */
 
 BOTH_TEST(requests_per_connection)
 {

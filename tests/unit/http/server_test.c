@@ -4,8 +4,7 @@
  */
 #include "site.h"
 
-/* ---- the site ----------------------------------------------------------------------------------
- */
+/* ---- the site ------------------------------------------------------------------------------- */
 
 static int calls, cancelled; /* of the handlers, in the running test */
 static struct ush_event gate;
@@ -87,8 +86,7 @@ static void until_calls(int n)
         ush_sleep(USH_MS);
 }
 
-/* ---- requests
- * ------------------------------------------------------------------------------------ */
+/* ---- requests ------------------------------------------------------------------------------- */
 
 BOTH_TEST(get_is_answered)
 {
@@ -234,8 +232,7 @@ BOTH_TEST(negative_result_is_a_problem)
     return site_close(&s);
 }
 
-/* ---- bodies
- * ---------------------------------------------------------------------------------------- */
+/* ---- bodies --------------------------------------------------------------------------------- */
 
 static const struct {
     const char *path, *request, *body;
@@ -360,8 +357,7 @@ BOTH_TEST(continue_only_for_an_accepted_body)
     return site_close(&s);
 }
 
-/* ---- keep-alive and pipelines
- * ---------------------------------------------------------------------- */
+/* ---- keep-alive and pipelines --------------------------------------------------------------- */
 
 BOTH_TEST(pipeline_is_answered_in_order)
 {
@@ -429,8 +425,7 @@ BOTH_TEST(half_closed_client_is_answered)
     return site_close(&s);
 }
 
-/* ---- deadlines, clients that leave, overload
- * ---------------------------------------------------------- */
+/* ---- deadlines, clients that leave, overload ------------------------------------------------ */
 
 BOTH_TEST(deadline_is_503)
 {
@@ -495,8 +490,7 @@ BOTH_TEST(too_many_handlers_is_503_before_a_task)
     return site_close(&s);
 }
 
-/* ---- draining
- * -------------------------------------------------------------------------------------------- */
+/* ---- draining ------------------------------------------------------------------------------- */
 
 struct drain {
     struct site *s;
@@ -559,8 +553,7 @@ BOTH_TEST(drain_cancels_what_does_not_end)
     return 0;
 }
 
-/* ---- listening
- * ---------------------------------------------------------------------------------------------- */
+/* ---- listening ------------------------------------------------------------------------------ */
 
 BOTH_TEST(listener_is_served)
 {

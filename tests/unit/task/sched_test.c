@@ -152,6 +152,37 @@ BOTH_TEST(root_scope_is_waited_for)
     return 0;
 }
 
+struct letter {
+    int number;
+    char text[60];
+    int *sum;
+};
+
+static int read_letter(void *arg)
+{
+    struct letter *l = arg;
+    ck_assert_str_eq(l->text, "by value");
+    *l->sum += l->number;
+    return 0;
+}
+
+/* The argument is the task's own: it outlives the place that it was copied from. */
+BOTH_TEST(argument_is_copied)
+{
+    int sum = 0;
+    struct ush_scope s;
+    ush_scope_open(&s, NULL);
+    for (int i = 1; i <= 10; i++) {
+        struct letter l = {.number = i, .text = "by value", .sum = &sum};
+        const struct ush_spawn_options o = {.copy_bytes = sizeof(l)};
+        ck_assert_int_eq(ush_spawn_with(&s, &o, read_letter, &l), 0);
+        memset(&l, 0xee, sizeof(l));
+    }
+    ck_assert_int_eq(ush_scope_close(&s), 0);
+    ck_assert_int_eq(sum, 55);
+    return 0;
+}
+
 BOTH_TEST(a_task_knows_itself)
 {
     ck_assert(ush_is_task());
@@ -361,6 +392,7 @@ int main(void)
     both_add(tc, budget_makes_a_busy_task_yield);
     tcase_add_test(tc, tasks_have_a_limit);
     both_add(tc, root_scope_is_waited_for);
+    both_add(tc, argument_is_copied);
     both_add(tc, a_task_knows_itself);
     both_add(tc, leaf_code_on_the_loops_stack);
     both_add(tc, sleep_is_never_too_short);
