@@ -183,7 +183,8 @@ static void serve_one(struct ush__parcel *p, struct ush_arena *arena)
 
 int ush__exchange_main(void *arg)
 {
-    struct ush__parcel *p = arg;
+    struct ush__parcel *first = arg, *p = first;
+    const size_t held = first->bytes;
     struct ush_conn *c = p->conn;
     struct ush_http *h = c->http;
     struct ush_arena *arena = ush_task_arena();
@@ -192,16 +193,22 @@ int ush__exchange_main(void *arg)
         serve_one(p, arena);
         ush_arena_rewind(arena, mark);
         USH__COUNT(h, handlers, -1);
-        const struct ush__parcel *next =
-            ush__conn_pump(c) == USH__RUN ? ush__conn_parcel(c) : NULL;
+        const struct ush__parcel *next = ush__conn_pump(c) == USH__RUN ? ush__conn_parcel(c) : NULL;
         if (!next)
             break;
         /* The request behind it, with the same stack. It may wait long, so what has been answered
          * does not wait for it. */
         USH__COUNT(h, handlers, 1);
         ush__http_soon(h);
-        p = ush_arena_alloc(arena, next->bytes);
-        memcpy(p, next, next->bytes);
+        struct ush__parcel *room =
+            next->bytes <= held ? first : ush_arena_alloc(arena, next->bytes);
+        if (!room) {
+            ush__conn_refuse(c, c->in, 503);
+            ush__conn_end(c);
+            USH__COUNT(h, handlers, -1);
+            break;
+        }
+        p = memcpy(room, next, next->bytes);
         (void)ush_spend(1);
     }
     ush__http_left(h);
