@@ -13,7 +13,7 @@
 
 enum { TABLE_COLUMNS_MAX = 24, CELL_MAX = 48, PROGRESS_AFTER_MS = 1000, PROGRESS_EVERY_MS = 200 };
 
-static int complain(int code, const char *fmt, va_list ap)
+static int USH_PRINTF(2, 0) complain(int code, const char *fmt, va_list ap)
 {
     fflush(stdout);
     fputs("usher: ", stderr);
