@@ -210,6 +210,8 @@ static int root(void *arg)
     if (r >= 0 && w->role->ended)
         r = ush_spawn(&w->scope, hear_of_peers, w);
     on_beat(&w->beat);
+    if (ush_watchdog_start(NULL) < 0) /* a help for people, not a condition of service */
+        ush_warn("watchdog.start", "%s: slow tasks will not be named", w->name);
     if (r >= 0)
         r = w->role->run(w, (void *)w->o->ctx);
     if (r < 0 && !w->is_quick)
@@ -217,6 +219,7 @@ static int root(void *arg)
 
     ush_scope_cancel(&w->scope, USH_CANCEL_SHUTDOWN);
     ush_scope_close(&w->scope);
+    ush_watchdog_stop();
     ush_alarm_clear(&w->beat);
     ush_alarm_clear(&w->limit);
     ush_close(w->control);
