@@ -152,15 +152,15 @@ BOTH_TEST(root_scope_is_waited_for)
     return 0;
 }
 
-struct letter {
+struct parcel {
     int number;
     char text[60];
     int *sum;
 };
 
-static int read_letter(void *arg)
+static int read_parcel(void *arg)
 {
-    struct letter *l = arg;
+    struct parcel *l = arg;
     ck_assert_str_eq(l->text, "by value");
     *l->sum += l->number;
     return 0;
@@ -173,9 +173,9 @@ BOTH_TEST(argument_is_copied)
     struct ush_scope s;
     ush_scope_open(&s, NULL);
     for (int i = 1; i <= 10; i++) {
-        struct letter l = {.number = i, .text = "by value", .sum = &sum};
+        struct parcel l = {.number = i, .text = "by value", .sum = &sum};
         const struct ush_spawn_options o = {.copy_bytes = sizeof(l)};
-        ck_assert_int_eq(ush_spawn_with(&s, &o, read_letter, &l), 0);
+        ck_assert_int_eq(ush_spawn_with(&s, &o, read_parcel, &l), 0);
         memset(&l, 0xee, sizeof(l));
     }
     ck_assert_int_eq(ush_scope_close(&s), 0);
