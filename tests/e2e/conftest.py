@@ -107,7 +107,7 @@ class Server:
     def children(self):
         """Process ids of the workers by role: the first word of a worker's name ("web 2")."""
         out = {}
-        for pid in _children_of(self.process.pid):
+        for pid in children_of(self.process.pid):
             try:
                 role = pathlib.Path(f"/proc/{pid}/comm").read_text().split()[0]
             except OSError:
@@ -129,7 +129,7 @@ class Server:
         return self.process.returncode
 
 
-def _children_of(pid):
+def children_of(pid):
     try:
         return [int(c) for c in
                 pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

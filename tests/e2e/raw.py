@@ -8,6 +8,7 @@ end of the bytes, and no test waits for something not to happen.
 
 import errno
 import re
+import select
 import selectors
 import socket
 import time
@@ -190,6 +191,12 @@ class Talk:
     def ask(self, data, method="GET"):
         return self.send(data).read_final(method)
 
+    def has_ended(self):
+        """Whether the server has closed by now; does not wait."""
+        while not self.ended and select.select([self.socket], [], [], 0)[0]:
+            self._receive()
+        return self.ended
+
     def rest(self):
         """Everything until the server closes."""
         while not self.ended:
@@ -207,13 +214,19 @@ def converse(address, data, half_close=False, deadline_s=DEADLINE_S):
         return talk.rest()
 
 
+def converse_all(address, items, deadline_s=60):
+    """What comes back to each of `items`, each sent at once on a connection of its own."""
+    sockets = [dial(address) for _ in items]
+    for s, data in zip(sockets, items):
+        _send(s, data)
+    return _collect(sockets, items, deadline_s)
+
+
 def converse_bytewise(address, items, deadline_s=60):
     """What comes back to each of `items` (bytes, half_close), each on a connection of its own, a
     byte at a time: the next byte of one goes only after a byte of all others, so that the server
     has seen the one before."""
-    until, selector = time.monotonic() + deadline_s, selectors.DefaultSelector()
     sockets = [dial(address) for _ in items]
-    came = [b"" for _ in items]
     sending = list(zip(sockets, items))
     at = 0
     while sending:
@@ -223,12 +236,19 @@ def converse_bytewise(address, items, deadline_s=60):
         sending = [(s, item) for s, item in sending
                    if at < len(item[0]) and _send(s, item[0][at:at + 1])]
         at += 1
+    return _collect(sockets, items, deadline_s)
+
+
+def _collect(sockets, items, deadline_s):
+    """What came on each until the server closed it."""
+    until, selector = time.monotonic() + deadline_s, selectors.DefaultSelector()
+    came = [b"" for _ in sockets]
     for i, s in enumerate(sockets):
         s.setblocking(False)
         selector.register(s, selectors.EVENT_READ, i)
     while selector.get_map():
         left = until - time.monotonic()
-        open_still = [items[k.data][0] for k in selector.get_map().values()]
+        open_still = [items[k.data] for k in selector.get_map().values()]
         assert left > 0, f"neither answered nor closed: {open_still!r}"
         for key, _ in selector.select(left):
             try:
@@ -238,7 +258,6 @@ def converse_bytewise(address, items, deadline_s=60):
             came[key.data] += part
             if not part:
                 selector.unregister(key.fileobj)
+                key.fileobj.close()
     selector.close()
-    for s in sockets:
-        s.close()
     return came

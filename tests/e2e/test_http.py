@@ -1,17 +1,35 @@
 """The protocol, from outside: the rows of http_cases.py against examples/waits, each delivered
-whole and byte by byte, and behind each a good request on the same connection."""
+whole and byte by byte, and behind each a good request on the same connection. Then what a row
+cannot say: interim answers, the clock, and clients that are slow, silent, or many."""
+
+import contextlib
+import email.utils
+import pathlib
+import select
+import time
 
 import pytest
 
+from conftest import children_of, wait_for
 from http_cases import CASES, NOTHING, OPEN, head
 from raw import Talk, converse, converse_bytewise, parse_answers
 
 PROBE = head("Connection: close", target="/plain").encode()
+PLAIN = head(target="/plain").encode()
 
 
 @pytest.fixture(scope="module")
-def port(waits_for_module):
-    return waits_for_module("--workers", "1").port
+def server(waits_for_module):
+    """One worker, which no request may bring down."""
+    server = waits_for_module("--workers", "1")
+    workers = children_of(server.process.pid)
+    yield server
+    assert children_of(server.process.pid) == workers, server.read_log()
+
+
+@pytest.fixture
+def port(server):
+    return server.port
 
 
 def judge(case, came, probed):
@@ -69,3 +87,148 @@ def test_cases_byte_by_byte(port):
         except AssertionError as e:
             failures.append(f"{case}: {e}")
     assert not failures, "\n".join(failures)
+
+
+# ---- interim answers: RFC 9110 §10.1.1 ---------------------------------------------------------
+
+def expecting(*fields, **more):
+    return head("Expect: 100-continue", *fields, method="POST", **more).encode()
+
+
+@pytest.mark.parametrize("fields,body", [
+    ("Content-Length: 5", b"hello"), ("Transfer-Encoding: chunked", b"5\r\nhello\r\n0\r\n\r\n"),
+])
+def test_continue_before_the_body(port, fields, body):
+    with Talk(port) as talk:
+        for _ in range(2):
+            answer = talk.send(expecting(fields)).read()
+            assert answer.status == 100 and not answer.fields
+            answer = talk.send(body).read()
+            assert (answer.status, answer.body) == (200, b"hello")
+
+
+def test_no_continue_when_the_body_is_there(port):
+    with Talk(port) as talk:
+        assert talk.send(expecting("Content-Length: 5") + b"hello").read().status == 200
+
+
+def test_no_continue_for_http_1_0(port):
+    with Talk(port) as talk:
+        talk.send(expecting("Content-Length: 5", version="HTTP/1.0"))
+        with Talk(port) as other:  # the first has been read when this is answered
+            other.ask(PLAIN)
+        assert talk.send(b"hello").read().status == 200
+
+
+@pytest.mark.parametrize("status,raw", [
+    (404, expecting("Content-Length: 5", target="/none")),
+    (405, expecting("Content-Length: 5", target="/plain")),
+    (413, expecting("Content-Length: 65537")),
+    (415, expecting("Content-Length: 5", "Content-Encoding: gzip")),
+    (417, head("Expect: x", "Content-Length: 5", method="POST").encode()),
+])
+def test_no_continue_for_a_refused_body(port, status, raw):
+    with Talk(port) as talk:
+        answer = talk.send(raw).read()
+        assert answer.status == status and answer.get("Connection") == "close"
+        assert talk.send(PLAIN).rest() == b""
+
+
+# ---- the clock, the end, the crowd -------------------------------------------------------------
+
+def test_date_is_now_and_moves(port):
+    with Talk(port) as talk:
+        first = talk.ask(PLAIN).get("Date")
+        then = wait_for("another date", lambda: (d := talk.ask(PLAIN).get("Date")) != first and d, 3)
+    assert abs(email.utils.parsedate_to_datetime(then).timestamp() - time.time()) < 2
+
+
+def test_half_closed_client_is_answered(port):
+    assert parse_answers(converse(port, PLAIN * 3, half_close=True))[2].body == b"Hello, World!"
+
+
+def test_refused_upload_hears_why(port):
+    """A reset would have destroyed the answer (RFC 9112 §9.6)."""
+    body = b"x" * (8 << 20)
+    with Talk(port) as talk:
+        talk.send(head(f"Content-Length: {len(body)}", method="POST").encode() + body)
+        assert talk.read().status == 413
+
+
+def resident(pid):
+    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+
+
+def test_thousand_half_open_connections_stop_nobody(server):
+    """Nor do they cost a stack, of which the first page alone would be 4 KiB."""
+    worker, = children_of(server.process.pid)
+    halves = [b"GET /plain HTTP/1.1\r\nHost: a\r\nX: ",
+              head("Content-Length: 9", method="POST").encode() + b"half"]
+    with contextlib.ExitStack() as stack:
+        with Talk(server.port) as talk:
+            talk.ask(PLAIN)
+        before = resident(worker)
+        talks = [stack.enter_context(Talk(server.port, 30)) for _ in range(1000)]
+        for i, talk in enumerate(talks):
+            talk.send(halves[i % 2])
+        began = time.monotonic()
+        for _ in range(100):
+            assert converse(server.port, PROBE).endswith(b"Hello, World!")
+        assert time.monotonic() - began < 5
+        assert (resident(worker) - before) / len(talks) < 4096
+        for i, talk in enumerate(talks):
+            talk.send(b"y\r\n\r\n" if i % 2 == 0 else b"-half")
+        for i, talk in enumerate(talks):
+            answer = talk.read()
+            assert answer.status == 200 and (i % 2 == 0 or answer.body == b"half-half")
+
+
+def test_slow_clients_are_shown_out(port):
+    """All at once, since each takes its time-out: what they hear, and between which seconds."""
+    with contextlib.ExitStack() as stack:
+        began = time.monotonic()
+
+        def slow(first, each, status, least, most):
+            talk = stack.enter_context(Talk(port, 60))
+            talk.socket.setblocking(True)
+            return {"talk": talk.send(first), "each": each, "status": status, "least": least,
+                    "most": most}
+
+        post = head("Content-Length: 60000", method="POST").encode()
+        cases = [
+            slow(b"", b"", None, 9, 13),                          # head_ms, nothing begun
+            slow(b"GET / HTTP/1.1\r\n", b"", 408, 9, 13),         # head_ms
+            slow(b"GET / HTTP/1.1\r\nX: ", b"y", 408, 9, 13),     # head_ms, however busy
+            slow(post, b"", 408, 9, 13),                          # body_gap_ms
+            slow(post + b"x", b"x", 408, 5, 10),                  # body_bytes_per_s behind 5 s
+            slow(head("Transfer-Encoding: chunked", method="POST").encode(), b"1\r\nx\r\n", 408, 5,
+                 10),
+        ]
+        idle = slow(PLAIN, b"", None, 14, 19)                     # idle_ms
+        assert idle["talk"].read().status == 200
+        cases.append(idle)
+        big = head("Content-Length: 65536", method="POST").encode() + b"x" * 65536
+        deaf = stack.enter_context(Talk(port, 60))                # write_gap_ms
+        deaf.socket.setblocking(False)
+        asked = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                asked += deaf.socket.send(big[asked % len(big):])
+        while cases:
+            select.select([case["talk"].socket for case in cases], [], [], 0.4)
+            asking = time.monotonic()
+            assert converse(port, PROBE).endswith(b"Hello, World!")
+            assert time.monotonic() - asking < 2, "a slow client made another wait"
+            for case in list(cases):
+                took = time.monotonic() - began
+                assert took < case["most"], case
+                if case["talk"].send(case["each"]).has_ended():
+                    answer = case["talk"].read()
+                    assert (answer and answer.status) == case["status"], case
+                    assert took >= case["least"], case
+                    cases.remove(case)
+        # What the deaf one still had to send was thrown away with the connection: a reset.
+        poll = select.poll()
+        poll.register(deaf.socket, 0)
+        assert poll.poll(int((began + 20 - time.monotonic()) * 1000))
+        assert time.monotonic() - began >= 14
