@@ -1,0 +1,50 @@
+/*
+ * fetch.h (internal) - what the files of the client share.
+ *
+ *     multi.c   libcurl's multi interface in our loop: a transfer as one call that waits
+ *     http.c    requests
+ *     mail.c    messages
+ */
+#ifndef USH_FETCH_FETCH_H
+#define USH_FETCH_FETCH_H
+
+#include <curl/curl.h>
+
+#include "usher/fetch.h"
+
+struct ush_fetch {
+    CURLM *multi;
+    int epoll; /* owned by the loop; libcurl's sockets are in it */
+    struct ush_alarm alarm;
+    struct ush_semaphore places; /* exchanges at once */
+    char *ca_file;               /* owned; NULL = the system's */
+    struct ush_link sessions;    /* mail connections that wait for the next message, oldest first */
+};
+
+/* What libcurl does for one task: a request, or the making of a connection. */
+struct ush__transfer {
+    CURL *easy;             /* owned */
+    struct ush_event event; /* it is done */
+    bool keeps;             /* its connection is used on by the task: CURLOPT_CONNECT_ONLY */
+    bool is_added, is_done;
+    CURLcode code; /* once done */
+    char error[CURL_ERROR_SIZE];
+};
+
+/* With the settings that all have. 0 or -ENOMEM. */
+int ush__transfer_open(struct ush_fetch *f, struct ush__transfer *t);
+/* Closes a kept connection too. Never suspends. */
+void ush__transfer_close(struct ush_fetch *f, struct ush__transfer *t);
+/* Runs it to its end; t->code says how that was. -ECANCELED or -ETIMEDOUT when the scope says so:
+ * it can only be closed then. May suspend. */
+int ush__transfer_run(struct ush_fetch *f, struct ush__transfer *t);
+/* The errno of a transfer that got no reply. */
+int ush__transfer_error(const struct ush__transfer *t);
+
+/* Closes the mail connections that wait: all, or those idle for too long. */
+void ush__sessions_close(struct ush_fetch *f, int64_t idle_since_ns);
+
+/* True when it has no byte that could end a line or a header. */
+bool ush__is_one_line(const char *s);
+
+#endif

@@ -1,0 +1,399 @@
+/*
+ * mail.c - one message to one server (RFC 5321), and the truth about what became of it.
+ *
+ * libcurl makes the connection: name, TCP, TLS, greeting, EHLO, STARTTLS, login. The message is
+ * handed over here, in straight lines, because the moment that matters is the final dot, and
+ * because libcurl waits for the answer to it with the whole loop standing still.
+ *
+ *     MAIL, RCPT, DATA, all lines
+ *         |
+ *     before_dot()           stores a mark; the last moment at which nothing can have happened
+ *         |
+ *     "."  past_dot ---250--> 0      ---4xx, 5xx--> refused      ---nothing--> USH_EUNKNOWN
+ *
+ *   what is known                                        result
+ *   2xx after the dot                                    0
+ *   5xx to MAIL, RCPT, DATA or the dot                   USH_EINVAL
+ *   4xx to them, or 5xx that means a quota (X.4.5 and
+ *   X.2.2 of RFC 3463); no connection, no TLS; lost
+ *   before the dot; nonsense for an answer               -EAGAIN
+ *   login refused                                        -EACCES
+ *   no answer after the dot, for whatever reason         USH_EUNKNOWN
+ *   before_dot() refused                                 what it returned
+ *
+ * A session (a connection with its login) that has delivered a message waits for the next one, at
+ * most IDLE_MAX. Any failure closes it. If a kept one turns out to be closed by the server before
+ * it has answered anything, a new one is made, once.
+ *
+ * Lines must end in CR LF and no CR or LF may stand alone: servers differ in what they make of
+ * those, and that difference is how one message is smuggled into another.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fetch/fetch.h"
+
+enum { REPLY_MAX = 2048, REPLY_LINES_MAX = 100 };
+#define IDLE_MAX_NS (60 * USH_SECOND)
+
+struct session {
+    struct ush__transfer t; /* has the connection */
+    struct ush_link link;   /* in f->sessions while nobody uses it */
+    char *key;              /* owned: what it is connected to, and as whom */
+    int fd;
+    int64_t idle_since_ns;
+    size_t len; /* received and not looked at */
+    char in[REPLY_MAX];
+    int code; /* of the last reply */
+    char text[200];
+};
+
+/* ---- bytes ---------------------------------------------------------------------------------- */
+
+struct bytes {
+    struct session *s;
+    void *at;
+    size_t n, moved;
+};
+
+static int recv_now(void *arg)
+{
+    struct bytes *b = arg;
+    CURLcode code = curl_easy_recv(b->s->t.easy, b->at, b->n, &b->moved);
+    return code == CURLE_OK ? 0 : code == CURLE_AGAIN ? -EAGAIN : -ECONNRESET;
+}
+
+static int send_now(void *arg)
+{
+    struct bytes *b = arg;
+    CURLcode code = curl_easy_send(b->s->t.easy, b->at, b->n, &b->moved);
+    return code == CURLE_OK ? 0 : code == CURLE_AGAIN ? -EAGAIN : -ECONNRESET;
+}
+
+static int send_all(struct session *s, ush_text t)
+{
+    while (t.len) {
+        struct bytes b = {.s = s, .at = (void *)t.at, .n = t.len};
+        int r = ush_on_loop_stack(send_now, &b);
+        if (r == -EAGAIN)
+            r = ush_wait_fd(s->fd, USH_WRITABLE);
+        USH_TRY(r);
+        t = (ush_text){t.at + b.moved, t.len - b.moved};
+    }
+    return 0;
+}
+
+static int recv_some(struct session *s)
+{
+    for (;;) {
+        struct bytes b = {.s = s, .at = s->in + s->len, .n = sizeof s->in - s->len};
+        int r = ush_on_loop_stack(recv_now, &b);
+        if (r == -EAGAIN) {
+            USH_TRY(ush_wait_fd(s->fd, USH_READABLE));
+            continue;
+        }
+        s->len += b.moved;
+        return r < 0 ? r : b.moved ? 0 : -ECONNRESET;
+    }
+}
+
+/* ---- lines ---------------------------------------------------------------------------------- */
+
+/* Takes in one line of a reply. 1 when it is the last, 0 when more follow, USH_EPROTO. */
+static int take_line(struct session *s, ush_text line)
+{
+    int64_t code;
+    line = ush_text_trim(line);
+    if (line.len < 3 || ush_text_i64((ush_text){line.at, 3}, &code) < 0 || code < 100)
+        return USH_EPROTO;
+    s->code = (int)code;
+    size_t n = 0;
+    for (; n < line.len && n < sizeof s->text - 1; n++)
+        s->text[n] = line.at[n] >= 0x20 && line.at[n] < 0x7f ? line.at[n] : '?';
+    s->text[n] = 0;
+    return line.len == 3 || line.at[3] != '-';
+}
+
+/* The code of the next reply. */
+static int receive(struct session *s)
+{
+    for (int lines = 0; lines < REPLY_LINES_MAX;) {
+        char *end = memchr(s->in, '\n', s->len);
+        if (!end) {
+            if (s->len == sizeof s->in)
+                return USH_EPROTO;
+            USH_TRY(recv_some(s));
+            continue;
+        }
+        size_t n = (size_t)(end + 1 - s->in);
+        int is_last = take_line(s, (ush_text){s->in, n});
+        memmove(s->in, s->in + n, s->len -= n);
+        if (is_last)
+            return is_last < 0 ? is_last : s->code;
+        lines++;
+    }
+    return USH_EPROTO;
+}
+
+/* Whether a 5xx is about today and not about the message: what providers send for a daily limit,
+ * and a full mailbox. */
+static bool is_quota(const char *text)
+{
+    return strstr(text, " 5.4.5") || strstr(text, " 5.2.2");
+}
+
+static int judge(const struct session *s, int code, int wanted)
+{
+    if (code < 0)
+        return code;
+    if (code / 100 == wanted)
+        return 0;
+    return code / 100 == 5 && !is_quota(s->text) ? USH_EINVAL : -EAGAIN;
+}
+
+/* Sends a command and returns 0 when the reply is of the wanted class. */
+static int command(struct session *s, int wanted, const char *fmt, ...) USH_PRINTF(3, 4);
+static int command(struct session *s, int wanted, const char *fmt, ...)
+{
+    char line[320];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    assert(n < (int)sizeof line);
+    s->code = 0;
+    USH_TRY(send_all(s, (ush_text){line, (size_t)n}));
+    return judge(s, receive(s), wanted);
+}
+
+/* ---- sessions ------------------------------------------------------------------------------- */
+
+static void session_close(struct ush_fetch *f, struct session *s)
+{
+    ush__transfer_close(f, &s->t);
+    free(s->key);
+    free(s);
+}
+
+void ush__sessions_close(struct ush_fetch *f, int64_t idle_since_ns)
+{
+    USH_EACH_SAFE (&f->sessions, l) {
+        struct session *s = USH_CONTAINER(l, struct session, link);
+        if (s->idle_since_ns > idle_since_ns)
+            return; /* the others are younger */
+        ush_list_del(l);
+        struct bytes b = {.s = s, .at = "QUIT\r\n", .n = 6};
+        ush_on_loop_stack(send_now, &b); /* a courtesy; the answer is not waited for */
+        session_close(f, s);
+    }
+}
+
+static char *key_of(const struct ush_mail_server *server)
+{
+    char *key;
+    int n = asprintf(&key, "%s\n%s\n%d", server->url, server->user ? server->user : "",
+                     server->starttls);
+    return n < 0 ? NULL : key;
+}
+
+/* A kept session that is still open, or NULL. */
+static struct session *session_reuse(struct ush_fetch *f, const char *key)
+{
+    ush__sessions_close(f, ush_now_ns() - IDLE_MAX_NS);
+    USH_EACH_SAFE (&f->sessions, l) {
+        struct session *s = USH_CONTAINER(l, struct session, link);
+        if (strcmp(s->key, key) != 0)
+            continue;
+        ush_list_del(l);
+        struct bytes b = {.s = s, .at = s->in, .n = sizeof s->in};
+        if (s->len == 0 && ush_on_loop_stack(recv_now, &b) == -EAGAIN)
+            return s;
+        session_close(f, s); /* the server has hung up, or said something unasked */
+    }
+    return NULL;
+}
+
+static size_t on_reply(char *line, size_t one, size_t n, void *session)
+{
+    take_line(session, (ush_text){line, one * n});
+    return one * n;
+}
+
+static void set_server(struct session *s, const struct ush_mail_server *server)
+{
+    CURL *easy = s->t.easy;
+    s->t.keeps = true;
+    curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+    curl_easy_setopt(easy, CURLOPT_URL, server->url);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
+    curl_easy_setopt(easy, CURLOPT_USE_SSL,
+                     (long)(server->starttls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
+    if (server->user) {
+        curl_easy_setopt(easy, CURLOPT_USERNAME, server->user);
+        curl_easy_setopt(easy, CURLOPT_PASSWORD, server->password ? server->password : "");
+    }
+    if (server->ca_file)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, server->ca_file);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_reply);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, s);
+}
+
+/* Connects and logs in. A session in any case but -ENOMEM: its text says what went wrong. */
+static int session_new(struct ush_fetch *f, const struct ush_mail_server *server,
+                       struct session **ret)
+{
+    struct session *s = calloc(1, sizeof *s);
+    char *key = key_of(server);
+    if (!s || !key || ush__transfer_open(f, &s->t) < 0) {
+        free(key);
+        free(s);
+        return -ENOMEM;
+    }
+    s->key = key;
+    *ret = s;
+    set_server(s, server);
+    USH_TRY(ush__transfer_run(f, &s->t));
+    curl_socket_t fd = -1;
+    if (s->t.code == CURLE_OK)
+        curl_easy_getinfo(s->t.easy, CURLINFO_ACTIVESOCKET, &fd);
+    s->fd = fd;
+    if (fd >= 0)
+        return 0;
+    if (s->t.error[0] && s->code < 400)
+        snprintf(s->text, sizeof s->text, "%.199s", s->t.error);
+    if (s->t.code == CURLE_URL_MALFORMAT || s->t.code == CURLE_UNSUPPORTED_PROTOCOL)
+        return USH_EINVAL;
+    return s->t.code == CURLE_LOGIN_DENIED ? -EACCES : -EAGAIN;
+}
+
+/* ---- a message ------------------------------------------------------------------------------ */
+
+static bool is_address(ush_text a)
+{
+    for (size_t i = 0; i < a.len; i++)
+        if (a.at[i] <= 0x20 || a.at[i] >= 0x7f || a.at[i] == '<' || a.at[i] == '>')
+            return false;
+    return a.len > 0 && a.len <= 254;
+}
+
+static bool is_message(ush_text m)
+{
+    for (size_t i = 0; i < m.len; i++) {
+        bool ends = m.at[i] == '\r' && i + 1 < m.len && m.at[i + 1] == '\n';
+        if (!m.at[i] || m.at[i] == '\n' || (m.at[i] == '\r' && !ends))
+            return false;
+        i += ends;
+    }
+    return ush_text_ends(m, USH_T("\r\n"));
+}
+
+/* The lines, each with a dot more where it begins with one (RFC 5321 §4.5.2). */
+static int send_lines(struct session *s, ush_text m)
+{
+    while (m.len) {
+        if (m.at[0] == '.')
+            USH_TRY(send_all(s, USH_T(".")));
+        const char *dot = memmem(m.at, m.len, "\n.", 2);
+        size_t n = dot ? (size_t)(dot + 1 - m.at) : m.len;
+        USH_TRY(send_all(s, (ush_text){m.at, n}));
+        m = (ush_text){m.at + n, m.len - n};
+    }
+    return 0;
+}
+
+/* Nothing is to come from the server now. If something has, it is a refusal or the end, and then
+ * the dot is better not sent: so fewer messages are of unknown fate. */
+static int is_still_there(struct session *s)
+{
+    struct bytes b = {.s = s, .at = s->in, .n = sizeof s->in};
+    int r = s->len ? 0 : ush_on_loop_stack(recv_now, &b);
+    if (r == -EAGAIN)
+        return 0;
+    s->len += b.moved;
+    if (r < 0 || s->len == 0)
+        return -ECONNRESET;
+    r = judge(s, receive(s), 0);
+    return r < 0 ? r : USH_EPROTO;
+}
+
+static int deliver(struct session *s, const struct ush_mail_message *m, bool *ret_past_dot)
+{
+    USH_TRY(command(s, 2, "MAIL FROM:<%.*s>\r\n", USH_PR(m->from)));
+    USH_TRY(command(s, 2, "RCPT TO:<%.*s>\r\n", USH_PR(m->to)));
+    USH_TRY(command(s, 3, "DATA\r\n"));
+    USH_TRY(send_lines(s, m->bytes));
+    if (m->before_dot)
+        USH_TRY(m->before_dot(m->ctx));
+    USH_TRY(ush_cancelled());
+    USH_TRY(is_still_there(s));
+    *ret_past_dot = true;
+    s->code = 0;
+    s->text[0] = 0;
+    int r = send_all(s, USH_T(".\r\n"));
+    if (r >= 0)
+        r = receive(s);
+    return r < 0 ? USH_EUNKNOWN : judge(s, r, 2);
+}
+
+/* Whether it is the fault of a connection that was kept for too long. */
+static bool was_stale(const struct session *s, int r)
+{
+    return r < 0 && r != -ECANCELED && r != -ETIMEDOUT && (s->code == 0 || s->code == 421);
+}
+
+static int deliver_anyhow(struct ush_fetch *f, const struct ush_mail_server *server,
+                          const struct ush_mail_message *m, struct ush_mail_reply *ret,
+                          struct session **ret_session)
+{
+    char *key = key_of(server);
+    if (!key)
+        return -ENOMEM;
+    struct session *s = session_reuse(f, key);
+    free(key);
+    if (s) {
+        *ret_session = s;
+        s->text[0] = 0;
+        int r = deliver(s, m, &ret->past_dot);
+        if (ret->past_dot || !was_stale(s, r))
+            return r;
+        session_close(f, s);
+        *ret_session = NULL;
+    }
+    USH_TRY(session_new(f, server, ret_session));
+    return deliver(*ret_session, m, &ret->past_dot);
+}
+
+/* Errors of the connection are one thing to the caller: not now. */
+static int result_of(int r)
+{
+    bool is_plain = r == -ECONNRESET || r == USH_EPROTO || r == -EBADF || r == -EPIPE;
+    return is_plain ? -EAGAIN : r;
+}
+
+int ush_fetch_mail(struct ush_fetch *f, const struct ush_mail_server *server,
+                   const struct ush_mail_message *m, struct ush_mail_reply *ret)
+{
+    *ret = (struct ush_mail_reply){0};
+    if (!is_address(m->from) || !is_address(m->to) || !is_message(m->bytes)) {
+        snprintf(ret->text, sizeof ret->text, "%s",
+                 is_message(m->bytes) ? "not an address" : "a line does not end in CR LF");
+        return USH_EINVAL;
+    }
+    USH_TRY(ush_semaphore_take(&f->places));
+    struct session *s = NULL;
+    int r = result_of(deliver_anyhow(f, server, m, ret, &s));
+    if (s) {
+        ret->code = s->code;
+        memcpy(ret->text, s->text, sizeof ret->text);
+    }
+    if (r < 0 && !ret->text[0])
+        snprintf(ret->text, sizeof ret->text, "%s", ush_error_text(r));
+    if (s && r == 0) {
+        s->idle_since_ns = ush_now_ns();
+        ush_list_push(&f->sessions, &s->link);
+    } else if (s) {
+        session_close(f, s);
+    }
+    ush_semaphore_give(&f->places);
+    return r;
+}

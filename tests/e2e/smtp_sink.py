@@ -1,0 +1,128 @@
+#!/usr/bin/python3
+"""A mail server for tests: takes messages, journals them, and misbehaves on demand.
+
+    smtp_sink.py [--port N] [--mode MODE] [--journal FILE]
+
+It prints `127.0.0.1:PORT` once it listens and serves until its standard input ends or it is
+killed. Every accepted message is one JSON line in the journal, flushed to disk *before* the 250:
+{"connection": n, "from": ..., "to": [...], "message_id": ..., "bytes": ...}.
+
+What it does to a message is the mode, or the recipient's local part up to a '+', when that names
+one ("refuse+17@example.org"):
+
+    accept           250
+    delay            250 after 0.3 s
+    refuse           550 5.1.1 to RCPT
+    tempfail         451 4.3.0 to RCPT
+    quota            550 5.4.5 to the final dot, as providers answer above a daily limit
+    late-refuse      554 5.6.0 to the final dot
+    late-tempfail    452 4.3.1 to the final dot
+    drop-before-dot  the connection is closed in the middle of DATA
+    drop-after-dot   the message is journalled, the connection is closed without an answer
+    hang             no answer after the final dot
+    goodbye          250, and then the connection is closed without a word
+"""
+
+import argparse
+import asyncio
+import email
+import json
+import os
+import sys
+
+from aiosmtpd.smtp import SMTP
+
+MODES = ("accept", "delay", "refuse", "tempfail", "quota", "late-refuse", "late-tempfail",
+         "drop-before-dot", "drop-after-dot", "hang", "goodbye")
+
+
+class Sink:
+    def __init__(self, mode, journal):
+        self.mode = mode
+        self.journal = open(journal, "a", encoding="utf-8") if journal else None
+        self.connections = 0
+
+    def mode_of(self, envelope):
+        for to in envelope.rcpt_tos:
+            wanted = to.split("@")[0].split("+")[0]
+            if wanted in MODES:
+                return wanted
+        return self.mode
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        envelope.rcpt_tos.append(address)
+        mode = self.mode_of(envelope)
+        if mode in ("refuse", "tempfail"):
+            envelope.rcpt_tos.pop()
+            return ("550 5.1.1 <%s>: no such user" % address if mode == "refuse"
+                    else "451 4.3.0 try again later")
+        return "250 2.1.5 OK"
+
+    def write(self, server, envelope):
+        if not self.journal:
+            return
+        message = email.message_from_bytes(envelope.content)
+        self.journal.write(json.dumps({
+            "connection": server.number,
+            "from": envelope.mail_from,
+            "to": envelope.rcpt_tos,
+            "message_id": message["Message-ID"],
+            "bytes": envelope.content.decode("latin-1"),
+        }) + "\n")
+        self.journal.flush()
+        os.fsync(self.journal.fileno())
+
+    async def handle_DATA(self, server, session, envelope):
+        mode = self.mode_of(envelope)
+        if mode == "late-refuse":
+            return "554 5.6.0 not like this"
+        if mode == "late-tempfail":
+            return "452 4.3.1 no room"
+        if mode == "quota":
+            return "550 5.4.5 Daily user sending quota exceeded"
+        if mode == "hang":
+            await asyncio.sleep(3600)
+        if mode == "delay":
+            await asyncio.sleep(0.3)
+        self.write(server, envelope)
+        if mode == "drop-after-dot":
+            server.transport.abort()
+        if mode == "goodbye":
+            asyncio.get_running_loop().call_later(0.05, server.transport.abort)
+        return "250 2.0.0 queued as %d" % os.getpid()
+
+
+class Server(SMTP):
+    async def smtp_DATA(self, arg):
+        if self.event_handler.mode_of(self.envelope) == "drop-before-dot":
+            await self.push("354 go on")
+            await self._reader.readline()
+            self.transport.abort()
+            raise asyncio.CancelledError
+        await super().smtp_DATA(arg)
+
+
+async def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--port", type=int, default=0)
+    options.add_argument("--mode", choices=MODES, default="accept")
+    options.add_argument("--journal")
+    options = options.parse_args()
+    sink = Sink(options.mode, options.journal)
+
+    def accept():
+        server = Server(sink, hostname="sink", enable_SMTPUTF8=True)
+        sink.connections += 1
+        server.number = sink.connections
+        return server
+
+    loop = asyncio.get_running_loop()
+    listener = await loop.create_server(accept, "127.0.0.1", options.port, backlog=1024)
+    print("127.0.0.1:%d" % listener.sockets[0].getsockname()[1], flush=True)
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await reader.read()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
