@@ -2,9 +2,8 @@
  * cli.c - finds the command, reads its options, prepares what it needs and runs it.
  *
  * The tables of the groups (store.c, event.c, reg.c, mail.c, and the floor above) are searched in
- * order; a
- * command of two words ("event import") is looked for before one of one word. What is typed wrongly
- * gets the nearest known word.
+ * order; a command of two words ("event import") is looked for before one of one word. What is typed
+ * wrongly gets the nearest known word.
  *
  * A command that needs the database runs as the root task of a loop, because reads and changes may
  * suspend; the loop ends with the command.

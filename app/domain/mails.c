@@ -13,7 +13,7 @@
  * Invariants:
  *  1. All attempts of a job send one Message-ID and one Date: both follow from the row.
  *  2. Over SMTP all attempts send the same bytes.
- *  3. A mail to a file needs no marks: its name is its Message-ID, so a second run replaces it.
+ *  3. A mail to a file needs no marks: its name has the Message-ID, so a second run replaces it.
  *  4. Only an attempt that stored mark 2 and got no answer may become a second copy.
  */
 #include "domain/mails.h"

@@ -11,8 +11,8 @@
  *   mark 2          it may have                         once more with the same Message-ID, or
  *                                                       hold, by USHER_MAIL_UNCERTAIN
  *
- * To "file:FOLDER" a mail is written as <Message-ID>.eml by temp file, fsync and rename: a second
- * run replaces the file by the same bytes, so that way it is exactly once.
+ * To "file:FOLDER" a mail is written by temp file, fsync and rename, and its name follows from the
+ * job's row: a second run replaces the file, so that way it is exactly once.
  */
 #ifndef DOMAIN_MAILS_H
 #define DOMAIN_MAILS_H

@@ -1,5 +1,4 @@
--- The job queue of libusher (include/usher/jobs.h). One row per job for ever; `usher purge` deletes
--- old rows that have ended.
+-- The job queue of libusher (include/usher/jobs.h). One row per job, which stays when it has ended.
 --
 -- A job is put in the transaction of a registration, so every index here is paid for in the rush.
 -- There are three; two are partial and hold only the few rows that their query asks for.
