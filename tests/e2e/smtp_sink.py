@@ -2,6 +2,8 @@
 """A mail server for tests: takes messages, journals them, and misbehaves on demand.
 
     smtp_sink.py [--port N] [--mode MODE] [--journal FILE]
+                 [--cert FILE (with its key): STARTTLS is offered] [--smtps: TLS from the start]
+                 [--login USER:PASSWORD is asked for]
 
 It prints `127.0.0.1:PORT` once it listens and serves until its standard input ends or it is
 killed. Every accepted message is one JSON line in the journal, flushed to disk *before* the 250:
@@ -28,9 +30,10 @@ import asyncio
 import email
 import json
 import os
+import ssl
 import sys
 
-from aiosmtpd.smtp import SMTP
+from aiosmtpd.smtp import SMTP, AuthResult
 
 MODES = ("accept", "delay", "refuse", "tempfail", "quota", "late-refuse", "late-tempfail",
          "drop-before-dot", "drop-after-dot", "hang", "goodbye")
@@ -107,17 +110,33 @@ async def main():
     options.add_argument("--port", type=int, default=0)
     options.add_argument("--mode", choices=MODES, default="accept")
     options.add_argument("--journal")
+    options.add_argument("--cert")
+    options.add_argument("--smtps", action="store_true")
+    options.add_argument("--login")
     options = options.parse_args()
     sink = Sink(options.mode, options.journal)
 
+    tls = None
+    if options.cert:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(options.cert)
+
+    def check(server, session, envelope, mechanism, login):
+        given = login.login.decode() + ":" + login.password.decode()
+        return AuthResult(success=given == options.login, handled=False)
+
     def accept():
-        server = Server(sink, hostname="sink", enable_SMTPUTF8=True)
+        server = Server(sink, hostname="sink", enable_SMTPUTF8=True,
+                        tls_context=None if options.smtps else tls,
+                        auth_required=bool(options.login), authenticator=check,
+                        auth_require_tls=not options.smtps)
         sink.connections += 1
         server.number = sink.connections
         return server
 
     loop = asyncio.get_running_loop()
-    listener = await loop.create_server(accept, "127.0.0.1", options.port, backlog=1024)
+    listener = await loop.create_server(accept, "127.0.0.1", options.port, backlog=1024,
+                                         ssl=tls if options.smtps else None)
     print("127.0.0.1:%d" % listener.sockets[0].getsockname()[1], flush=True)
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

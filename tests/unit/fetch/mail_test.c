@@ -4,6 +4,7 @@
  * The recipient's local part says what the server does. Its journal says what it has accepted.
  */
 #include <check.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,17 +32,22 @@ static struct ush_fetch *f;
 static struct ush_mail_server server = {.url = url};
 static struct ush_mail_reply reply;
 
-static void begin(void)
+/* Further arguments of the server end with NULL. */
+static void begin_with(const char *scheme, const char *const *more)
 {
     int to[2], from[2];
+    const char *args[16] = {"python3", "tests/e2e/smtp_sink.py", "--journal", journal};
+    for (int i = 0; more[i]; i++)
+        args[4 + i] = more[i];
     close(mkstemp(journal));
     ck_assert(pipe(to) == 0 && pipe(from) == 0);
     sink = fork();
     if (sink == 0) {
         dup2(to[0], 0);
         dup2(from[1], 1);
+        dup2(open("/dev/null", O_WRONLY), 2); /* it complains about our misbehaviour */
         close(to[1]);
-        execl("/usr/bin/python3", "python3", "tests/e2e/smtp_sink.py", "--journal", journal, NULL);
+        execv("/usr/bin/python3", (char *const *)args);
         _exit(127);
     }
     close(to[0]);
@@ -51,7 +57,12 @@ static void begin(void)
     FILE *said = fdopen(from[0], "r");
     ck_assert_msg(fgets(address, sizeof address, said) != NULL, "the mail server did not start");
     address[strcspn(address, "\n")] = 0;
-    snprintf(url, sizeof url, "smtp://%s", address);
+    snprintf(url, sizeof url, "%s://%s", scheme, address);
+}
+
+static void begin(void)
+{
+    begin_with("smtp", (const char *const[]){NULL});
 }
 
 static void end(void)
@@ -263,6 +274,50 @@ MAIL_TEST(many_at_once_wait_together)
     return 0;
 }
 
+/* ---- with TLS and a login ------------------------------------------------------------------- */
+
+static char cert[] = "/tmp/usher-cert-XXXXXX";
+
+static int log_in(void *unused __attribute__((unused)))
+{
+    f = ush_fetch_new(&(struct ush_fetch_options){0});
+    server.user = "desk";
+    server.password = "sesame";
+    ck_assert_int_eq(send_to("a@example.org"), -EAGAIN); /* the certificate is nobody's */
+    ck_assert_int_eq(asked, 0);
+    server.ca_file = cert;
+    ck_assert_int_eq(send_to("a@example.org"), 0);
+    forget();
+    ck_assert_int_eq(send_to("b@example.org"), 0); /* and again, over the same */
+    server.password = "wrong";
+    server.user = "desk2";
+    ck_assert_int_eq(send_to("a@example.org"), -EACCES);
+    ck_assert_int_eq(reply.code, 535);
+    ush_fetch_free(f);
+    return 0;
+}
+
+START_TEST(tls_and_login)
+{
+    char make[512];
+    close(mkstemp(cert));
+    snprintf(make, sizeof make,
+             "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1"
+             " -addext subjectAltName=IP:127.0.0.1 -keyout %s.key -out %s.crt 2>/dev/null"
+             " && cat %s.key %s.crt >%s && rm %s.key %s.crt",
+             cert, cert, cert, cert, cert, cert, cert);
+    ck_assert_int_eq(system(make), 0);
+    server.starttls = _i == 0;
+    begin_with(_i ? "smtps" : "smtp",
+               (const char *const[]){"--cert", cert, "--login", "desk:sesame",
+                                     _i ? "--smtps" : NULL, NULL});
+    struct ush_loop_options o = {.backend = USH_BACKEND_EPOLL};
+    ck_assert_int_eq(ush_run(&o, log_in, NULL), 0);
+    end();
+    unlink(cert);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("fetch/mail");
@@ -276,6 +331,7 @@ int main(void)
     tcase_add_test(tc, without_starttls_nothing_is_sent);
     tcase_add_test(tc, connections_are_kept_and_stale_ones_replaced);
     tcase_add_test(tc, many_at_once_wait_together);
+    tcase_add_loop_test(tc, tls_and_login, 0, 2);
     suite_add_tcase(s, tc);
     SRunner *sr = srunner_create(s);
     srunner_run_all(sr, CK_ENV);
