@@ -232,28 +232,11 @@ static bool refuse_from_memory(struct fest *f, const struct event_list *list,
 static int ask_database(struct fest *f, const struct event_entry *e, struct register_in *in,
                         struct ush_arena *arena, struct desk_answer *ret)
 {
-    struct registered out;
     ush_random(&in->submit_id, sizeof in->submit_id);
-    USH_TRY(ush_change(f->db, &op_register, in, &out, arena));
-    *ret = (struct desk_answer){
-        .outcome = (enum seats_outcome)out.outcome,
-        .key_reused = out.key_reused != 0,
-        .registration = out.registration,
-        .status = out.status,
-        .position = out.position,
-        .ticket_rev = out.ticket_rev,
-        .manage_rev = out.manage_rev,
-        .created_at = out.created_at,
-        .resent = out.resent != 0,
-        .person = (size_t)out.person,
-        .opens_at = out.opens_at,
-        .closes_at = out.closes_at,
-        .school_limit = out.school_limit,
-        .decided_at = out.decided_at,
-    };
-    if (out.outcome == SEATS_CONFIRMED || out.outcome == SEATS_WAITLISTED)
+    USH_TRY(ush_change(f->db, &op_register, in, ret, arena));
+    if (ret->outcome == SEATS_CONFIRMED || ret->outcome == SEATS_WAITLISTED)
         atomic_fetch_add(counter_of(f, in->event_id), 1);
-    if (out.outcome == SEATS_CONFIRMED || out.outcome == SEATS_WAITLISTED || out.resent)
+    if (ret->outcome == SEATS_CONFIRMED || ret->outcome == SEATS_WAITLISTED || ret->resent)
         fest_wake_jobs(f);
     /* The memory does not know yet that it is full: read it anew, so the next can be told there. */
     if (is_refusal(ret->outcome) && !is_refusal(seats_outlook(&e->seats, ush_wall_ms())))

@@ -47,22 +47,25 @@ struct desk_request {
     enum registration_source source;
 };
 
-struct desk_answer {
-    enum seats_outcome outcome;
-    bool key_reused; /* replayed, but the request says something else than the first did */
-    /* Of the registration that was made or replayed: */
-    int64_t registration; /* id */
-    int64_t status;       /* enum registration_status, as it is now */
-    int64_t position;     /* waitlisted: place in the queue, from 1 */
-    int64_t ticket_rev, manage_rev;
-    int64_t created_at;
-    /* Of a refusal: */
-    bool resent;   /* already registered: the private link went out again to the stored address */
-    size_t person; /* already registered: which one, 0 = the lead */
-    int64_t opens_at, closes_at, school_limit;
-    int64_t decided_at; /* ms since 1970, by the clock that decided */
-    bool from_memory;
-};
+/* What op_register answers. `registration` and what belongs to it are of the one that was made or
+ * replayed; the rest explains a refusal. */
+#define DESK_ANSWER_FIELDS(F, R)                                                                   \
+    F(R, I64, outcome, .doc = "enum seats_outcome")                                                \
+    F(R, I64, registration, .doc = "Its id")                                                       \
+    F(R, I64, status, .doc = "enum registration_status, as it is now")                             \
+    F(R, I64, position, .doc = "Waitlisted: place in the queue, from 1")                           \
+    F(R, I64, ticket_rev, .doc = "Revision")                                                       \
+    F(R, I64, manage_rev, .doc = "Revision")                                                       \
+    F(R, TIME, created_at, .doc = "Of the registration")                                           \
+    F(R, BOOL, key_reused, .doc = "Replayed, but the first request said something else")           \
+    F(R, BOOL, resent, .doc = "Already registered: the private link went out again")               \
+    F(R, I64, person, .doc = "Already registered: which of the people, 0 = the lead")              \
+    F(R, I64, school_limit, .doc = "The event's")                                                  \
+    F(R, TIME, opens_at, .doc = "The event's")                                                     \
+    F(R, TIME, closes_at, .doc = "The event's")                                                    \
+    F(R, TIME, decided_at, .doc = "By the clock that decided")                                     \
+    F(R, BOOL, from_memory, .doc = "Refused without asking the database")
+USH_RECORD(desk_answer, DESK_ANSWER_FIELDS)
 
 /*
  * Registers. 0 with an answer, which may be a refusal; USH_ENOTFOUND (no such event); USH_EINVAL
@@ -106,22 +109,5 @@ USH_RECORD(desk_place, DESK_PLACE_FIELDS)
     F(R, I64, guardian_ok, .doc = "1 = the box was ticked")                                        \
     F(R, I64, source, .doc = "enum registration_source")
 USH_RECORD(register_in, REGISTER_FIELDS)
-
-#define REGISTERED_FIELDS(F, R)                                                                    \
-    F(R, I64, outcome, .doc = "enum seats_outcome")                                                \
-    F(R, I64, registration, .doc = "Its id")                                                       \
-    F(R, I64, status, .doc = "enum registration_status")                                           \
-    F(R, I64, position, .doc = "In the waitlist")                                                  \
-    F(R, I64, ticket_rev, .doc = "Revision")                                                       \
-    F(R, I64, manage_rev, .doc = "Revision")                                                       \
-    F(R, I64, key_reused, .doc = "1 = the same key came with another request")                     \
-    F(R, I64, resent, .doc = "1 = the private link went out again")                                \
-    F(R, I64, person, .doc = "Which of the people is registered already")                          \
-    F(R, I64, school_limit, .doc = "The event's")                                                  \
-    F(R, TIME, created_at, .doc = "Of the registration")                                           \
-    F(R, TIME, opens_at, .doc = "The event's")                                                     \
-    F(R, TIME, closes_at, .doc = "The event's")                                                    \
-    F(R, TIME, decided_at, .doc = "The clock that decided")
-USH_RECORD(registered, REGISTERED_FIELDS)
 
 #endif

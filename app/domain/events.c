@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "domain/places.h"
 #include "gen/sql.h"
 
 USH_RECORD_DEFINE(event, EVENT_FIELDS)
@@ -67,19 +68,6 @@ void events_give(struct event_list *l)
         list_free(l);
 }
 
-/* Copies the texts of an event behind it. */
-static bool keep_texts(struct event *e, struct ush_arena *arena)
-{
-    for (size_t i = 0; i < event_record.count; i++) {
-        const struct ush_field *f = &event_record.fields[i];
-        if (f->type != USH_TYPE_TEXT)
-            continue;
-        ush_text *t = (ush_text *)((char *)e + f->offset);
-        *t = ush_arena_copy(arena, *t);
-    }
-    return !arena->failed;
-}
-
 /* A list of the events that have a seats row, which all have. `rows` ascend by event. */
 static struct event_list *list_new(const struct ush_rows *events, const struct ush_rows *rows)
 {
@@ -100,7 +88,8 @@ static struct event_list *list_new(const struct ush_rows *events, const struct u
             e->seats = seats_of(row);
             l->by_id[k] = e;
             l->count++;
-            if (!keep_texts(&e->event, &l->arena) || ush_map_set(&l->by_slug, e->event.slug, e) < 0)
+            if (row_keep(&event_record, &e->event, &l->arena) < 0 ||
+                ush_map_set(&l->by_slug, e->event.slug, e) < 0)
                 break;
         }
     }
@@ -273,8 +262,7 @@ static int read_entries(struct ush_tx *view, void *arg)
             if (row->event_id != e->id || (a->slug.at && !ush_text_equal(a->slug, e->slug)))
                 continue;
             a->at[a->count] = (struct event_entry){*e, seats_of(row)};
-            if (!keep_texts(&a->at[a->count++].event, a->arena))
-                return USH_ELIMIT;
+            USH_TRY(row_keep(&event_record, &a->at[a->count++].event, a->arena));
         }
     }
     return 0;

@@ -7,29 +7,22 @@
  */
 #include "domain/export.h"
 
-#include "domain/events.h"
+#include "domain/places.h"
 #include "gen/sql.h"
 
 USH_RECORD_DEFINE(export_row, EXPORT_FIELDS)
 
 enum { PIECE = 32 << 10, ROW_MAX = 256 << 10 };
 
+/* A row per participant: the export's columns, of which members and code are made here. */
 #define PERSON_ROW_FIELDS(F, R)                                                                    \
-    F(R, I64, id)                                                                                  \
-    F(R, TEXT, slug)                                                                               \
-    F(R, I64, status)                                                                              \
-    F(R, TEXT, school)                                                                             \
-    F(R, I64, grade, .optional = true)                                                             \
-    F(R, TEXT, phone)                                                                              \
-    F(R, TEXT, team_name)                                                                          \
-    F(R, TIME, created_at)                                                                         \
-    F(R, TIME, promoted_at, .optional = true)                                                      \
-    F(R, TIME, cancelled_at, .optional = true)                                                     \
-    F(R, I64, position)                                                                            \
-    F(R, TEXT, name)                                                                               \
-    F(R, TEXT, email)
+    EXPORT_FIELDS(F, R)                                                                            \
+    F(R, I64, id)
 USH_RECORD(person_row, PERSON_ROW_FIELDS)
 USH_RECORD_DEFINE(person_row, PERSON_ROW_FIELDS)
+static_assert(offsetof(struct person_row, cancelled_at) ==
+                  offsetof(struct export_row, cancelled_at),
+              "person_row begins with a struct export_row");
 
 struct exporting {
     const struct fest *fest;
@@ -74,40 +67,16 @@ static int finish_row(struct exporting *x)
     return flush(x, PIECE);
 }
 
-static ush_text keep(struct exporting *x, ush_text t)
-{
-    return t.at ? ush_arena_copy(&x->arena, t) : USH_NONE;
-}
-
-static void begin_row(struct exporting *x, const struct person_row *p)
+static int begin_row(struct exporting *x, const struct person_row *p)
 {
     ush_arena_reset(&x->arena);
     ush_buf_reset(&x->members);
     short_code_format(&x->fest->keys, p->id, x->code);
     x->id = p->id;
-    x->row = (struct export_row){
-        .event = keep(x, p->slug),
-        .seq = registration_seq_of(p->id),
-        .code = ush_text_of(x->code),
-        .status = ush_text_of(registration_status_name(p->status)),
-        .name = keep(x, p->name),
-        .email = p->email.at ? keep(x, p->email) : USH_T(""),
-        .school = keep(x, p->school),
-        .grade = p->grade,
-        .phone = keep(x, p->phone),
-        .team = keep(x, p->team_name),
-        .created_at = p->created_at,
-        .promoted_at = p->promoted_at,
-        .cancelled_at = p->cancelled_at,
-    };
-    const struct {
-        int from, to;
-    } optional[] = {{person_row_grade, export_row_grade},
-                    {person_row_promoted_at, export_row_promoted_at},
-                    {person_row_cancelled_at, export_row_cancelled_at}};
-    for (size_t i = 0; i < USH_COUNT(optional); i++)
-        if (USH_HAS(p, optional[i].from))
-            USH_SET(&x->row, optional[i].to);
+    memcpy(&x->row, p, sizeof x->row);
+    x->row.has &= ~(UINT64_C(1) << person_row_id);
+    x->row.code = ush_text_of(x->code);
+    return row_keep(&export_row_record, &x->row, &x->arena);
 }
 
 static int take_person(void *ctx, const void *row)
@@ -116,11 +85,10 @@ static int take_person(void *ctx, const void *row)
     const struct person_row *p = row;
     if (p->id != x->id) {
         USH_TRY(finish_row(x));
-        begin_row(x, p);
-        return 0;
+        return begin_row(x, p);
     }
     ush_buf_printf(&x->members, "%s%.*s", x->members.len ? "; " : "", USH_PR(p->name));
-    if (p->email.at)
+    if (p->email.len)
         ush_buf_printf(&x->members, " <%.*s>", USH_PR(p->email));
     return 0;
 }

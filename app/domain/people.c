@@ -30,17 +30,6 @@ USH_RECORD_DEFINE(mail_row, MAIL_ROW_FIELDS)
 /* ---- reading ------------------------------------------------------------------------------------
  */
 
-/* Copies the texts of a row out of the view's memory. */
-static int keep_texts(const struct ush_record *r, void *row, struct ush_arena *arena)
-{
-    for (size_t i = 0; i < r->count; i++) {
-        ush_text *t = (ush_text *)((char *)row + r->fields[i].offset);
-        if (r->fields[i].type == USH_TYPE_TEXT)
-            *t = t->at ? ush_arena_copy(arena, *t) : USH_NONE;
-    }
-    return arena->failed ? USH_ELIMIT : 0;
-}
-
 struct reading {
     int64_t id;
     struct ush_arena *arena;
@@ -57,7 +46,7 @@ static int read_one(struct ush_tx *view, void *arg)
                         USH_VALUES(r->id));
     if (found <= 0)
         return found < 0 ? found : USH_ENOTFOUND;
-    USH_TRY(keep_texts(&registration_record, &v->registration, r->arena));
+    USH_TRY(row_keep(&registration_record, &v->registration, r->arena));
     USH_TRY(ush_all(view, &sql_participants_of, &participant_record, DESK_PEOPLE_MAX, &rows,
                     USH_VALUES(r->id)));
     v->people_count = rows.count;
@@ -66,7 +55,7 @@ static int read_one(struct ush_tx *view, void *arg)
         return USH_ELIMIT;
     for (size_t i = 0; i < rows.count; i++) {
         v->people[i] = ((struct participant *)rows.at)[i];
-        USH_TRY(keep_texts(&participant_record, &v->people[i], r->arena));
+        USH_TRY(row_keep(&participant_record, &v->people[i], r->arena));
     }
     if (v->registration.status == REGISTRATION_WAITLISTED)
         USH_TRY(waiting_position(view, r->id, &v->waitlist_position));
@@ -142,7 +131,7 @@ static int read_list(struct ush_tx *view, void *arg)
         return USH_ELIMIT;
     for (size_t i = 0; i < rows.count; i++) {
         at[i] = ((struct registration *)rows.at)[i];
-        USH_TRY(keep_texts(&registration_record, &at[i], l->arena));
+        USH_TRY(row_keep(&registration_record, &at[i], l->arena));
     }
     *l->ret = (struct ush_rows){at, rows.count};
     return (int)rows.count;
@@ -160,20 +149,15 @@ int registrations_list(struct ush_db *db, const struct registration_filter *filt
 
 #define EDIT_FIELDS(F, R)                                                                          \
     F(R, I64, registration)                                                                        \
-    F(R, LIST, people, .of = &desk_place_record, .max = 20)                                        \
-    F(R, TEXT, school, .max = 160, .optional = true)                                               \
-    F(R, BYTES, school_key, .max = 16, .optional = true)                                           \
-    F(R, TEXT, phone, .max = 20, .optional = true)                                                 \
-    F(R, I64, grade, .optional = true)                                                             \
-    F(R, TEXT, team_name, .max = 120, .optional = true)                                            \
-    F(R, BYTES, team_key, .max = 16, .optional = true)                                             \
-    F(R, I64, by_organiser)                                                                        \
+    F(R, ONE, form, .of = &register_in_record)                                                     \
+    F(R, BOOL, by_organiser)                                                                       \
     F(R, TEXT, actor, .max = 120)
 USH_RECORD(edit, EDIT_FIELDS)
 USH_RECORD_DEFINE(edit, EDIT_FIELDS)
 
 struct correction {
-    const struct edit *in;
+    int64_t registration;
+    const struct register_in *form;
     const struct seat_row *row;
     const struct seats *seats;
     int64_t manage_rev;
@@ -183,7 +167,7 @@ struct correction {
 /* Moves the count from the old school to the new one. USH_ECONFLICT when that one is full. */
 static int move_school(struct ush_tx *tx, const struct correction *c)
 {
-    ush_text old = c->row->school_key, new = c->in->school_key;
+    ush_text old = c->row->school_key, new = c->form->school_key;
     struct ush_rows rows;
     if (!USH_HAS(c->seats, seats_school_limit) || ush_text_equal(old, new))
         return 0;
@@ -205,18 +189,17 @@ static int move_school(struct ush_tx *tx, const struct correction *c)
 static int write_correction(struct ush_tx *tx, void *arg)
 {
     const struct correction *c = arg;
-    const struct edit *in = c->in;
-    const struct desk_place *p = in->people.at;
+    const struct register_in *f = c->form;
+    const struct desk_place *p = f->people.at;
     USH_TRY(move_school(tx, c));
-    USH_TRY(
-        ush_exec(tx, &sql_registration_edit,
-                 USH_VALUES(in->registration, in->school, USH_BYTES(in->school_key), in->phone,
-                            USH_HAS(in, edit_grade) ? ush_value_i64(in->grade) : USH_NULL,
-                            in->team_name, USH_BYTES(in->team_key), c->manage_rev, tx->now_ms)));
-    USH_TRY(ush_exec(tx, &sql_participants_delete, USH_VALUES(in->registration)));
-    for (size_t i = 0; i < in->people.count; i++)
+    USH_TRY(ush_exec(tx, &sql_registration_edit,
+                     USH_VALUES(c->registration, f->school, USH_BYTES(f->school_key), f->phone,
+                                USH_HAS(f, register_in_grade) ? ush_value_i64(f->grade) : USH_NULL,
+                                f->team_name, USH_BYTES(f->team_key), c->manage_rev, tx->now_ms)));
+    USH_TRY(ush_exec(tx, &sql_participants_delete, USH_VALUES(c->registration)));
+    for (size_t i = 0; i < f->people.count; i++)
         USH_TRY(ush_exec(tx, &sql_participant_insert,
-                         USH_VALUES(in->registration, (int64_t)i, p[i].name, p[i].email,
+                         USH_VALUES(c->registration, (int64_t)i, p[i].name, p[i].email,
                                     USH_BYTES(p[i].dedupe_key))));
     return 0;
 }
@@ -242,7 +225,7 @@ static int find(struct ush_tx *tx, int64_t registration, struct seats *seats, st
 static int address_changes(struct ush_tx *tx, const struct edit *in)
 {
     struct ush_rows rows;
-    const struct desk_place *lead = in->people.at;
+    const struct desk_place *lead = ((const struct register_in *)in->form)->people.at;
     USH_TRY(ush_all(tx, &sql_participants_of, &participant_record, DESK_PEOPLE_MAX, &rows,
                     USH_VALUES(in->registration)));
     const struct participant *stored = rows.at;
@@ -268,7 +251,7 @@ static int edit_run(struct ush_tx *tx, const void *input, void *output)
     }
     int moved = address_changes(tx, in);
     USH_TRY(moved);
-    struct correction c = {in, &row, &seats, row.manage_rev + moved, out};
+    struct correction c = {in->registration, in->form, &row, &seats, row.manage_rev + moved, out};
     int rc = ush_savepoint(tx, write_correction, &c);
     if (rc == USH_ECONFLICT) {
         if (out->outcome != CHANGE_REFUSED)
@@ -301,32 +284,12 @@ int registration_edit(struct fest *f, const struct edit_request *rq, struct ush_
     const struct event_entry *e = event_find_id(list, registration_event_of(rq->registration));
     if (!e)
         return USH_ENOTFOUND;
-    const struct desk_request typed = {
-        .name = rq->name,
-        .email = rq->email,
-        .school = rq->school,
-        .phone = rq->phone,
-        .grade = rq->grade,
-        .team = rq->team,
-        .members = rq->members,
-        .member_count = rq->member_count,
-    };
-    USH_TRY(form_keys(f, e, &typed, arena, &form));
-    USH_TRY(form_check(e, &typed, &form, faults));
-    struct edit in = {
-        .registration = rq->registration,
-        .people = form.people,
-        .school = form.school,
-        .school_key = form.school_key,
-        .phone = form.phone,
-        .grade = form.grade,
-        .team_name = form.team_name,
-        .team_key = form.team_key,
-        .by_organiser = rq->by_organiser,
-        .actor = rq->actor,
-    };
-    if (rq->grade)
-        USH_SET(&in, edit_grade);
+    USH_TRY(form_keys(f, e, &rq->form, arena, &form));
+    USH_TRY(form_check(e, &rq->form, &form, faults));
+    const struct edit in = {.registration = rq->registration,
+                            .form = &form,
+                            .by_organiser = rq->by_organiser,
+                            .actor = rq->actor};
     return fest_change(f, &op_edit, &in, ret, arena);
 }
 

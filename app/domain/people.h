@@ -69,14 +69,11 @@ int registrations_list(struct ush_db *db, const struct registration_filter *filt
 /* ---- corrections ------------------------------------------------------------------------------
  */
 
-/* Like desk_request, for what may be corrected; people as a whole. */
+/* The details as a whole, as they are to be. */
 struct edit_request {
     int64_t registration;
-    ush_text name, email, school, phone, team;
-    int64_t grade;
-    const struct desk_person *members;
-    size_t member_count;
-    bool by_organiser; /* not bound by edit_until */
+    struct desk_request form; /* event, key and source are not looked at */
+    bool by_organiser;        /* not bound by edit_until */
     ush_text actor;
 };
 /*

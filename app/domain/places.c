@@ -33,6 +33,16 @@ USH_RECORD_DEFINE(seat_row, SEAT_ROW_FIELDS)
 /* ---- shared -------------------------------------------------------------------------------------
  */
 
+int row_keep(const struct ush_record *r, void *row, struct ush_arena *arena)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        ush_text *t = (ush_text *)((char *)row + r->fields[i].offset);
+        if (r->fields[i].type == USH_TYPE_TEXT && t->at)
+            *t = ush_arena_copy(arena, *t);
+    }
+    return arena->failed ? USH_ELIMIT : 0;
+}
+
 int number_read(struct ush_tx *tx, const struct ush_statement *s, int64_t *ret,
                 const struct ush_value *values, size_t n)
 {

@@ -31,6 +31,8 @@ USH_RECORD(seat_row, SEAT_ROW_FIELDS)
     F(R, I64, position)
 USH_RECORD(key_row, KEY_ROW_FIELDS)
 
+/* Copies the texts of a row out of the memory of its view. 0 or USH_ELIMIT. */
+int row_keep(const struct ush_record *r, void *row, struct ush_arena *arena);
 /* The first column, named number, of the first row; 0 when there is none. 0 or a negative code. */
 int number_read(struct ush_tx *tx, const struct ush_statement *s, int64_t *ret,
                 const struct ush_value *values, size_t n);

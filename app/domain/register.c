@@ -31,7 +31,7 @@
 USH_RECORD_DEFINE(desk_person, DESK_PERSON_FIELDS)
 USH_RECORD_DEFINE(desk_place, DESK_PLACE_FIELDS)
 USH_RECORD_DEFINE(register_in, REGISTER_FIELDS)
-USH_RECORD_DEFINE(registered, REGISTERED_FIELDS)
+USH_RECORD_DEFINE(desk_answer, DESK_ANSWER_FIELDS)
 
 /* ---- rows ---------------------------------------------------------------------------------------
  */
@@ -300,7 +300,7 @@ static int64_t status_of(enum seats_outcome o)
 
 /* A request key that is stored: the registration as it is now. */
 static int answer_stored(struct batch *b, const struct register_in *in,
-                         const struct request_row *row, struct registered *out)
+                         const struct request_row *row, struct desk_answer *out)
 {
     out->registration = row->id;
     out->status = row->status;
@@ -316,7 +316,7 @@ static int answer_stored(struct batch *b, const struct register_in *in,
 }
 
 static int answer_known(struct batch *b, const struct entry *e, const struct application *a,
-                        const struct seats_decision *d, struct registered *out)
+                        const struct seats_decision *d, struct desk_answer *out)
 {
     out->person = e->person[d->claim];
     const struct key_row *holder = b->holders[a->claims[d->claim]];
@@ -328,7 +328,7 @@ static int answer_known(struct batch *b, const struct entry *e, const struct app
     if (changed <= 0)
         return changed;
     struct ush_job_new job = mail_job(MAIL_RESEND, holder->id, b->tx->now_ms);
-    out->resent = 1;
+    out->resent = true;
     return ush_jobs_put(b->tx, &job, 1);
 }
 
@@ -337,12 +337,12 @@ static int answer(struct batch *b, size_t i, size_t first, const struct seats *s
 {
     const struct entry *e = &b->entries[i];
     const struct seats_decision *d = &b->decisions[i];
-    struct registered *out = e->call->out;
-    *out = (struct registered){.outcome = d->outcome,
-                               .opens_at = seats->opens_at,
-                               .closes_at = seats->closes_at,
-                               .school_limit = seats->school_limit,
-                               .decided_at = b->tx->now_ms};
+    struct desk_answer *out = e->call->out;
+    *out = (struct desk_answer){.outcome = d->outcome,
+                                .opens_at = seats->opens_at,
+                                .closes_at = seats->closes_at,
+                                .school_limit = seats->school_limit,
+                                .decided_at = b->tx->now_ms};
     switch (d->outcome) {
     case SEATS_CONFIRMED:
     case SEATS_WAITLISTED:
@@ -355,7 +355,7 @@ static int answer(struct batch *b, size_t i, size_t first, const struct seats *s
     case SEATS_REPLAYED:
         if (d->made_by == SEATS_STORED)
             return answer_stored(b, e->in, b->stored[b->applications[i].request], out);
-        *out = *(struct registered *)b->entries[first + d->made_by].call->out;
+        *out = *(struct desk_answer *)b->entries[first + d->made_by].call->out;
         out->outcome = SEATS_REPLAYED;
         out->key_reused =
             !ush_text_equal(b->entries[first + d->made_by].in->request_fp, e->in->request_fp);
@@ -508,6 +508,6 @@ static int register_many(struct ush_tx *tx, struct ush_call *calls, size_t n)
 const struct ush_operation op_register = {
     .name = "register",
     .in = &register_in_record,
-    .out = &registered_record,
+    .out = &desk_answer_record,
     .run_many = register_many,
 };

@@ -225,18 +225,9 @@ static int offer_update(struct ush_request *rq, const struct register_form *f,
     struct ush_faults faults;
     struct change_result result;
     ush_faults_init(&faults, rq->arena);
-    struct edit_request edit = {
-        .registration = a->registration,
-        .name = f->name,
-        .email = f->email,
-        .school = f->school,
-        .phone = f->phone,
-        .team = f->team,
-        .grade = f->grade,
-        .members = f->members.at,
-        .member_count = f->members.count,
-        .actor = USH_T("student"),
-    };
+    const struct edit_request edit = {.registration = a->registration,
+                                      .form = DESK_REQUEST_OF(f, e->event.slug),
+                                      .actor = USH_T("student")};
     int r = registration_edit(&w->fest, &edit, rq->arena, &faults, &result);
     struct form_view v = {.event = e, .form = f, .status = 422, .faults = &faults};
     if (r == USH_EINVAL)

@@ -108,7 +108,7 @@ static void submit_twice(struct ush_arena *arena)
     struct fest *f = &w.workers[0];
     struct event_list *list EVENTS_HELD = NULL;
     struct register_in in;
-    struct registered first = {0}, second = {0};
+    struct desk_answer first = {0}, second = {0};
     uint32_t key = ush_sim_choose(KEYS);
     const struct desk_request rq = request_of(key, arena);
     if (events_take(f, &list) < 0)
@@ -160,9 +160,9 @@ static void correct_one(struct ush_arena *arena)
     ush_faults_init(&faults, arena);
     const struct edit_request rq = {
         .registration = w.made[key],
-        .name = USH_T("Corrected"),
-        .email = ush_arena_printf(arena, "s%u@x.in", ush_sim_choose(STUDENTS + 2)),
-        .school = ush_arena_printf(arena, "School %u", ush_sim_choose(3)),
+        .form = {.name = USH_T("Corrected"),
+                 .email = ush_arena_printf(arena, "s%u@x.in", ush_sim_choose(STUDENTS + 2)),
+                 .school = ush_arena_printf(arena, "School %u", ush_sim_choose(3))},
         .actor = USH_T("student"),
     };
     int rc = registration_edit(&w.workers[0], &rq, arena, &faults, &out);

@@ -343,9 +343,9 @@ STORY(corrections)
     submit(x, "quiz", "b@x.in", NULL);
     ush_faults_init(&faults, &x->arena);
     struct edit_request rq = {.registration = a.registration,
-                              .name = USH_T("Asha Rao"),
-                              .email = USH_T("a@x.in"),
-                              .school = USH_T("Other School"),
+                              .form = {.name = USH_T("Asha Rao"),
+                                       .email = USH_T("a@x.in"),
+                                       .school = USH_T("Other School")},
                               .actor = USH_T("student")};
     ck_assert_int_eq(registration_edit(&x->fest, &rq, &x->arena, &faults, &out), 0);
     ck_assert_int_eq(out.outcome, CHANGE_DONE);
@@ -355,11 +355,11 @@ STORY(corrections)
     ck_assert(ush_text_equal(v.people[0].name, USH_T("Asha Rao")));
     ck_assert(ush_text_equal(v.registration.school, USH_T("Other School")));
     /* Somebody else's address: nothing changes. */
-    rq.email = USH_T("B@x.in");
+    rq.form.email = USH_T("B@x.in");
     ck_assert_int_eq(registration_edit(&x->fest, &rq, &x->arena, &faults, &out), 0);
     ck_assert_int_eq(out.outcome, CHANGE_DUPLICATE);
     /* A new address: the old link is dead. */
-    rq.email = USH_T("new@x.in");
+    rq.form.email = USH_T("new@x.in");
     ck_assert_int_eq(registration_edit(&x->fest, &rq, &x->arena, &faults, &out), 0);
     ck_assert_int_eq(out.outcome, CHANGE_DONE);
     ck_assert_int_eq(out.manage_rev, 2);
