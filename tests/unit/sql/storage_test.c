@@ -3,6 +3,7 @@
  * write, another program's tables, an old view; and what migrations promise.
  */
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -20,11 +21,13 @@ struct disk {
     void (*free)(void);
 };
 
-/* A file system of one mebibyte, filled by another file. Needs a right that root usually has. */
+/* A file system of one mebibyte, filled by another file. Needs a right that root usually has. No
+ * other process sees it, and it goes with this one. */
 static bool mount_small(void)
 {
     scratch_url();
-    return mount("tmpfs", scratch_folder, "tmpfs", 0, "size=1m") == 0;
+    return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount("tmpfs", scratch_folder, "tmpfs", 0, "size=1m") == 0;
 }
 static void fill_small(void)
 {
