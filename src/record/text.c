@@ -261,8 +261,8 @@ static enum part part_of(uint32_t c)
 
 ush_text ush_text_fold(ush_text t, struct ush_arena *arena)
 {
-    /* Lower case may be longer than the capital by one byte in two. */
-    char *at = ush_arena_alloc(arena, t.len * 2 + 1);
+    /* A byte that is no UTF-8 becomes U+FFFD, which has three; lower case grows by less. */
+    char *at = ush_arena_alloc(arena, t.len * 3 + 1);
     if (!at)
         return USH_NONE;
     size_t len = 0;

@@ -391,6 +391,18 @@ static const char *const folds[][2] = {
     {"broken \xff", "broken \xef\xbf\xbd"},
 };
 
+/* Bytes that are no UTF-8 grow to three each: what is typed may be folded before it is refused. */
+START_TEST(broken_bytes_fold_within_their_memory)
+{
+    static char bytes[1000];
+    memset(bytes, 0xff, sizeof bytes);
+    ush_text t = ush_text_fold((ush_text){bytes, sizeof bytes}, &arena);
+    const char *behind = ush_arena_alloc(&arena, 16);
+    ck_assert_uint_eq(t.len, 3 * sizeof bytes);
+    ck_assert(behind >= t.at + t.len);
+}
+END_TEST
+
 START_TEST(look_alikes_fold_together)
 {
     ush_text t = ush_text_fold(ush_text_of(folds[_i][0]), &arena);
@@ -412,6 +424,7 @@ int main(void)
     tcase_add_loop_test(c, email_addresses, 0, USH_COUNT(addresses));
     tcase_add_test(c, an_overlong_address_is_refused_before_it_is_read);
     tcase_add_loop_test(c, slips_in_well_known_domains, 0, USH_COUNT(suggestions));
+    tcase_add_test(c, broken_bytes_fold_within_their_memory);
     tcase_add_loop_test(c, look_alikes_fold_together, 0, USH_COUNT(folds));
     suite_add_tcase(suite, c);
     SRunner *r = srunner_create(suite);
