@@ -95,11 +95,15 @@ int ush__body_decode(struct ush__exchange *x)
         return USH_ELIMIT;
     ush_faults_init(faults, rq->arena);
     int r;
-    if (!route->body)
+    if (!route->body && route->is_page) {
         r = ush_record_decode_query(record, rq->head->query, rq->arena, input, faults);
-    else if (route->takes_form)
+    } else if (!route->body) { /* a program that mistypes a name is told */
+        faults->in = "query";
+        r = ush_record_decode_form(record, rq->head->query, rq->arena, input, faults);
+    } else if (route->takes_form) {
         r = ush_record_decode_form(record, rq->body, rq->arena, input, faults);
-    else
+    } else {
         r = ush_record_decode_json(record, rq->body, rq->arena, input, faults);
+    }
     return judge(x, r, input, faults);
 }
