@@ -57,15 +57,19 @@ const struct ush_problem *ush__route_problem(const struct ush_route *r, size_t i
     static const struct ush_problem *const for_all[] = {&ush_problem_internal,
                                                         &ush_problem_overloaded};
     size_t n = r->body ? USH_COUNT(for_body) : r->query ? USH_COUNT(for_query) : 0;
+    size_t own = n + USH_COUNT(for_all);
     if (i < n)
         return r->body ? for_body[i] : for_query[i];
-    i -= n;
-    if (i < USH_COUNT(for_all))
-        return for_all[i];
-    i -= USH_COUNT(for_all);
-    for (size_t k = 0; r->problems && r->problems[k]; k++)
-        if (k == i)
+    if (i < own)
+        return for_all[i - n];
+    /* A row may name one of the server's problems too; it is listed once. */
+    for (size_t k = 0, at = own; r->problems && r->problems[k]; k++) {
+        bool known = false;
+        for (size_t m = 0; m < own; m++)
+            known |= ush__route_problem(r, m) == r->problems[k];
+        if (!known && at++ == i)
             return r->problems[k];
+    }
     return NULL;
 }
 
