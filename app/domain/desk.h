@@ -70,8 +70,10 @@ USH_RECORD(desk_answer, DESK_ANSWER_FIELDS)
 /*
  * Registers. 0 with an answer, which may be a refusal; USH_ENOTFOUND (no such event); USH_EINVAL
  * with faults for what this event asks of a request (team size, a team's name, grade, an address
- * that cannot be mailed); else what ush_change returns: USH_EFULL is overload. Faults name the
- * fields of the API: "team", "members", "members/0/email", "grade". May suspend.
+ * that cannot be mailed); else what ush_change returns: USH_EFULL is overload. `faults` may hold
+ * what decoding has found: then nothing is submitted, and the event's are added, so that a student
+ * hears all at once. Faults name the fields of the API: "team", "members/0/email", "grade". May
+ * suspend.
  */
 int desk_submit(struct fest *f, const struct desk_request *rq, struct ush_arena *arena,
                 struct ush_faults *faults, struct desk_answer *ret);

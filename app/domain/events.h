@@ -86,7 +86,8 @@ enum event_state {
     EVENT_OVER, /* ends_at has passed */
 };
 enum event_state event_state(const struct event_entry *e, int64_t now_ms);
-/* "not_open", "open", "waitlist", "full", "closed", "cancelled", "over". */
+/* Their names, in this order. */
+#define EVENT_STATES "not_open|open|waitlist|full|closed|cancelled|over"
 const char *event_state_name(enum event_state s);
 /* "many", "few" (a fifth or less), "last" (one in twenty, or up to three), "full". Exact numbers
  * are for organisers only. */

@@ -113,6 +113,30 @@ int form_keys(const struct fest *f, const struct event_entry *e, const struct de
 /* ---- checks -------------------------------------------------------------------------------------
  */
 
+/* Adds a fault, unless decoding found one there, inside it or around it: then what stands there is
+ * not what was meant, and one sentence is enough. */
+static void fault(struct ush_faults *faults, const char *path, const char *type, const char *fmt,
+                  ...) USH_PRINTF(4, 5);
+static void fault(struct ush_faults *faults, const char *path, const char *type, const char *fmt,
+                  ...)
+{
+    size_t length = strlen(path);
+    for (size_t i = 0; i < faults->count; i++) {
+        ush_text at = faults->list[i].pointer; /* "#" or "#/members/0" */
+        at = at.len > 2 ? (ush_text){at.at + 2, at.len - 2} : USH_T("");
+        size_t same = at.len < length ? at.len : length;
+        bool ends = same == 0 || at.len == length ||
+                    (at.len > length ? at.at[length] : path[at.len]) == '/';
+        if (ends && memcmp(at.at, path, same) == 0)
+            return;
+    }
+    va_list ap;
+    va_start(ap, fmt);
+    ush_text msg = ush_arena_vprintf(faults->arena, fmt, ap);
+    va_end(ap);
+    ush_faults_add(faults, path, type, "%.*s", USH_PR(msg));
+}
+
 /* Letters beyond ASCII before the @ need SMTPUTF8, which most schools' servers lack. */
 static bool is_mailable(ush_text email)
 {
@@ -131,12 +155,12 @@ static void check_addresses(const struct register_in *in, struct ush_faults *fau
         if (i > 0)
             snprintf(path, sizeof path, "members/%zu/email", i - 1);
         if (p[i].email.at && !is_mailable(p[i].email))
-            ush_faults_add(faults, path, "value_error",
-                           "This mail system cannot deliver to an address with such letters "
-                           "before the @");
+            fault(faults, path, "value_error",
+                  "This mail system cannot deliver to an address with such letters "
+                  "before the @");
         for (size_t k = 0; p[i].dedupe_key.at && k < i; k++)
             if (p[k].dedupe_key.at && ush_text_equal(p[i].dedupe_key, p[k].dedupe_key)) {
-                ush_faults_add(faults, path, "value_error", "This person is in the team twice");
+                fault(faults, path, "value_error", "This person is in the team twice");
                 break;
             }
     }
@@ -148,21 +172,21 @@ static void check_team(const struct event *e, const struct desk_request *rq,
     int64_t size = (int64_t)in->people.count;
     if (!ush_text_equal(e->kind, USH_T("team"))) {
         if (size > 1)
-            ush_faults_add(faults, "members", "extra_forbidden", "This event is for single people");
+            fault(faults, "members", "extra_forbidden", "This event is for single people");
         if (rq->team.at)
-            ush_faults_add(faults, "team", "extra_forbidden", "This event is for single people");
+            fault(faults, "team", "extra_forbidden", "This event is for single people");
         return;
     }
     if (!rq->team.at)
-        ush_faults_add(faults, "team", "missing", "Please give the team a name");
+        fault(faults, "team", "missing", "Please give the team a name");
     else if (!in->team_key.at)
-        ush_faults_add(faults, "team", "value_error", "The team's name needs letters or digits");
+        fault(faults, "team", "value_error", "The team's name needs letters or digits");
     if (size < e->team_min)
-        ush_faults_add(faults, "members", "too_short",
-                       "A team has at least %lld people, you included", (long long)e->team_min);
+        fault(faults, "members", "too_short", "A team has at least %lld people, you included",
+              (long long)e->team_min);
     if (size > e->team_max)
-        ush_faults_add(faults, "members", "too_long",
-                       "A team has at most %lld people, you included", (long long)e->team_max);
+        fault(faults, "members", "too_long", "A team has at most %lld people, you included",
+              (long long)e->team_max);
 }
 
 static void check_grade(const struct event *e, int64_t grade, struct ush_faults *faults)
@@ -171,20 +195,19 @@ static void check_grade(const struct event *e, int64_t grade, struct ush_faults 
     if (!has_min && !has_max)
         return;
     if (!grade)
-        ush_faults_add(faults, "grade", "missing", "Please say which grade you are in");
+        fault(faults, "grade", "missing", "Please say which grade you are in");
     else if ((has_min && grade < e->grade_min) || (has_max && grade > e->grade_max))
-        ush_faults_add(faults, "grade", "value_error", "This event is for other grades");
+        fault(faults, "grade", "value_error", "This event is for other grades");
 }
 
 int form_check(const struct event_entry *e, const struct desk_request *rq,
                const struct register_in *in, struct ush_faults *faults)
 {
-    size_t before = faults->count;
     check_team(&e->event, rq, in, faults);
     check_grade(&e->event, rq->grade, faults);
     check_addresses(in, faults);
     if (USH_HAS(&e->seats, seats_school_limit) && !in->school_key.at)
-        ush_faults_add(faults, "school", "missing",
-                       "Please say which school you are from: places are counted by school");
-    return faults->count > before ? USH_EINVAL : 0;
+        fault(faults, "school", "missing",
+              "Please say which school you are from: places are counted by school");
+    return faults->count > 0 ? USH_EINVAL : 0;
 }

@@ -12,7 +12,8 @@ enum { RESEND_EVERY_MS = 3600000 };
 /* Fills the operation's input: texts are borrowed, keys are made in the arena. USH_ELIMIT. */
 int form_keys(const struct fest *f, const struct event_entry *e, const struct desk_request *rq,
               struct ush_arena *arena, struct register_in *ret);
-/* What this event asks of a request beyond the form of its fields. 0, or USH_EINVAL with faults. */
+/* What this event asks of a request beyond the form of its fields. 0, or USH_EINVAL with faults:
+ * those that decoding found (of which no second one is added) and these. */
 int form_check(const struct event_entry *e, const struct desk_request *rq,
                const struct register_in *in, struct ush_faults *faults);
 /* How a person is known within an event; the first eight bytes are of the address alone.

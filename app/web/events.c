@@ -11,18 +11,17 @@
 #define EVENT_REPLY_FIELDS(F, R)                                                                   \
     F(R, TEXT, slug, .doc = "Name in links", .example = "\"robotics-challenge\"")                  \
     F(R, TEXT, title, .doc = "Title")                                                              \
-    F(R, TEXT, summary, .doc = "One or two sentences")                                             \
-    F(R, TEXT, description, .max = 20000, .doc = "Plain text")                                     \
-    F(R, TEXT, category, .doc = "For grouping")                                                    \
-    F(R, TEXT, venue, .doc = "Where")                                                              \
+    F(R, TEXT, summary, .max = 300, .optional = true, .doc = "One or two sentences")               \
+    F(R, TEXT, description, .max = 20000, .optional = true, .doc = "Plain text")                   \
+    F(R, TEXT, category, .optional = true, .doc = "For grouping")                                  \
+    F(R, TEXT, venue, .max = 160, .optional = true, .doc = "Where")                                \
     F(R, TIME, starts_at, .doc = "Begins")                                                         \
     F(R, TIME, ends_at, .doc = "Ends")                                                             \
     F(R, TEXT, tz, .doc = "Zone it is shown in")                                                   \
     F(R, TEXT, kind, .choices = "individual|team", .doc = "Who takes a place")                     \
     F(R, I64, team_min, .doc = "People in a team, the lead included")                              \
     F(R, I64, team_max, .doc = "At most")                                                          \
-    F(R, TEXT, state, .choices = "not_open|open|waitlist|full|closed|cancelled|over",              \
-      .doc = "What a newcomer would meet now")                                                     \
+    F(R, TEXT, state, .choices = EVENT_STATES, .doc = "What a newcomer would meet now")            \
     F(R, TEXT, left, .choices = "many|few|last|full", .doc = "Places left, as a band")             \
     F(R, TIME, opens_at, .doc = "Registration opens")                                              \
     F(R, TIME, closes_at, .doc = "Registration closes")
@@ -36,8 +35,7 @@ USH_RECORD(events_reply, EVENTS_REPLY_FIELDS)
 USH_RECORD_DEFINE(events_reply, EVENTS_REPLY_FIELDS)
 
 #define AVAILABILITY_FIELDS(F, R)                                                                  \
-    F(R, TEXT, state, .choices = "not_open|open|waitlist|full|closed|cancelled|over",              \
-      .doc = "What a newcomer would meet now")                                                     \
+    F(R, TEXT, state, .choices = EVENT_STATES, .doc = "What a newcomer would meet now")            \
     F(R, TEXT, left, .choices = "many|few|last|full", .doc = "Places left, as a band")             \
     F(R, I64, waiting, .doc = "Length of the waitlist")                                            \
     F(R, TIME, opens_at, .doc = "Registration opens")                                              \
@@ -103,6 +101,7 @@ int web_api_events(struct ush_request *rq)
     if (q->cursor.len && (ush_text_i64(q->cursor, &from) < 0 || from < 0)) {
         struct ush_faults faults;
         ush_faults_init(&faults, rq->arena);
+        faults.in = "query";
         ush_faults_add(&faults, "cursor", "value_error", "This cursor was not made here");
         return ush_problem_faults(rq, &faults);
     }

@@ -37,7 +37,7 @@ const char *mail_words(const struct registration_view *r);
 #define EVENTS_QUERY_FIELDS(F, R)                                                                  \
     F(R, TEXT, q, .max = 80, .optional = true, .doc = "Part of a title, place or category")        \
     F(R, TEXT, category, .max = 60, .optional = true, .doc = "Only this category")                 \
-    F(R, TEXT, status, .max = 20, .optional = true, .doc = "Only this state, such as open")        \
+    F(R, TEXT, status, .choices = EVENT_STATES, .optional = true, .doc = "Only this state")        \
     F(R, TEXT, cursor, .max = 20, .optional = true, .doc = "`next` of the page before")            \
     F(R, I64, limit, .min = 1, .max = 200, .optional = true, .doc = "Items per page")
 USH_RECORD(events_query, EVENTS_QUERY_FIELDS)

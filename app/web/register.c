@@ -75,6 +75,15 @@ static int submit(struct ush_request *rq, const struct desk_request *dr, struct 
     return r;
 }
 
+/* What decoding found wrong with the body, for the desk to add to. */
+static struct ush_faults *faults_of(struct ush_request *rq)
+{
+    struct ush_faults *faults = rq->faults;
+    if (!faults && (faults = USH_NEW(rq->arena, struct ush_faults)) != NULL)
+        ush_faults_init(faults, rq->arena);
+    return faults;
+}
+
 static bool has_place(const struct desk_answer *a)
 {
     return a->outcome == SEATS_CONFIRMED || a->outcome == SEATS_WAITLISTED ||
@@ -95,15 +104,16 @@ static int refuse(struct ush_request *rq, ush_text slug, const struct desk_answe
 
 static int register_json(struct ush_request *rq, struct desk_request *dr)
 {
-    struct ush_faults faults;
     struct desk_answer a;
     struct registration_reply reply;
-    ush_faults_init(&faults, rq->arena);
+    struct ush_faults *faults = faults_of(rq);
+    if (!faults)
+        return USH_ELIMIT;
     USH_TRY(read_key(rq, &dr->key));
     dr->source = SOURCE_API;
-    int r = submit(rq, dr, &faults, &a);
-    if (r == USH_EINVAL)
-        return ush_problem_faults(rq, &faults);
+    int r = submit(rq, dr, faults, &a);
+    if (r == USH_EINVAL || (r == USH_ENOTFOUND && faults->count > 0))
+        return ush_problem_faults(rq, faults);
     if (r == USH_ENOTFOUND)
         return ush_problem(rq, &problem_no_event, "There is no event \"%.*s\".", USH_PR(dr->event));
     USH_TRY(r);
@@ -264,29 +274,27 @@ int web_form_post(struct ush_request *rq)
     struct event_list *list EVENTS_HELD = NULL;
     struct event_entry *e;
     struct register_form *f = rq->input;
-    struct ush_faults faults;
+    struct ush_faults *faults = faults_of(rq);
     struct desk_answer a;
+    if (!faults)
+        return USH_ELIMIT;
     USH_TRY(check_origin(rq));
     USH_TRY(find_event(rq, &list, &e));
-    struct form_view v = {.event = e, .form = f, .status = 422, .faults = rq->faults};
+    struct form_view v = {.event = e, .form = f, .status = 422};
     if (!f->rid.at || f->rid.len < KEY_MIN)
         f->rid = new_rid(rq);
     if (f->website.len > 0) /* a field that people do not see: a script filled it */
         return ush_reply_redirect(rq, 303, USH_T("/"));
-    if (rq->faults && rq->faults->count > 0)
-        return reply_form(rq, &v);
-    v.faults = NULL;
-    if (asks_about_address(f, &v.suggestion)) {
+    if (faults->count == 0 && asks_about_address(f, &v.suggestion)) {
         f->checked_email = f->email;
         return reply_form(rq, &v);
     }
-    ush_faults_init(&faults, rq->arena);
     struct desk_request dr = DESK_REQUEST_OF(f, e->event.slug);
     dr.key = f->rid;
     dr.source = SOURCE_WEB;
-    int r = submit(rq, &dr, &faults, &a);
+    int r = submit(rq, &dr, faults, &a);
     if (r == USH_EINVAL) {
-        v.faults = &faults;
+        v.faults = faults;
         return reply_form(rq, &v);
     }
     if (r == USH_EFULL || r == USH_EUNAVAILABLE || r == USH_ESTORAGE || r == -ETIMEDOUT) {

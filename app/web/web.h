@@ -79,9 +79,9 @@ USH_RECORD(register_here, REGISTER_COMMON_FIELDS)
 
 #define TICKET_REPLY_FIELDS(F, R)                                                                  \
     F(R, TEXT, short_code, .doc = "For typing at the door", .example = "\"K7QF-2M9D\"")            \
-    F(R, TEXT, svg_url, .doc = "The QR code as SVG")                                               \
-    F(R, TEXT, png_url, .doc = "The QR code as PNG")                                               \
-    F(R, TEXT, ics_url, .doc = "A calendar file")
+    F(R, TEXT, svg_url, .max = 400, .doc = "The QR code as SVG")                                   \
+    F(R, TEXT, png_url, .max = 400, .doc = "The QR code as PNG")                                   \
+    F(R, TEXT, ics_url, .max = 400, .doc = "A calendar file")
 USH_RECORD(ticket_reply, TICKET_REPLY_FIELDS)
 
 #define REGISTRATION_REPLY_FIELDS(F, R)                                                            \
@@ -92,7 +92,7 @@ USH_RECORD(ticket_reply, TICKET_REPLY_FIELDS)
     F(R, I64, waitlist_position, .optional = true, .doc = "From 1, while waitlisted")              \
     F(R, ONE, ticket, .of = &ticket_reply_record, .optional = true,                                \
       .doc = "For confirmed registrations, else null")                                             \
-    F(R, TEXT, manage_url, .doc = "The private link: view, correct, cancel")                       \
+    F(R, TEXT, manage_url, .max = 400, .doc = "The private link: view, correct, cancel")           \
     F(R, TIME, created_at, .doc = "When it arrived")
 USH_RECORD(registration_reply, REGISTRATION_REPLY_FIELDS)
 
