@@ -211,8 +211,12 @@ static int to_server(struct mailer *m, struct ush_job *job, ush_text frozen)
         .ctx = job,
     };
     int rc = ush_fetch_mail(m->fetch, &m->server, &message, &reply);
-    ush_job_note(job, "%d %s", reply.code, reply.text);
-    return rc;
+    ush_job_note(job, "%s", reply.text);
+    if (rc != USH_EINVAL || !strstr(reply.text, " 5.4.5 "))
+        return rc;
+    /* A provider's daily limit, not a fault of this mail (RFC 3463 §3.5). */
+    job->retry_after_ms = HOUR_MS;
+    return -EAGAIN;
 }
 
 /* ---- the job ------------------------------------------------------------------------------------

@@ -157,7 +157,8 @@ static int add_headers(const struct mime_mail *m, struct ush_buf *out)
         USH_TRY(add_address(out, "Reply-To", m->reply_to));
     USH_TRY(mime_header(out, "Subject", m->subject));
     ush_buf_printf(out, "Date: %.25s +0000\r\n", date);
-    ush_buf_printf(out, "Message-ID:\r\n <%.*s>\r\n", USH_PR(m->message_id));
+    ush_buf_printf(out, "Message-ID:%s<%.*s>\r\n", m->message_id.len > 62 ? "\r\n " : " ",
+                   USH_PR(m->message_id));
     ush_buf_printf(out, "Content-Language: %.*s\r\n", USH_PR(m->language));
     /* RFC 3834, and what Exchange looks at: nobody's holiday notice answers a ticket. */
     ush_buf_add(out, USH_T("Auto-Submitted: auto-generated\r\n"

@@ -128,7 +128,7 @@ START_TEST(a_message_is_well_formed)
         strstr(a.at, "From: Tech Fest 2026 home\r\n <usher@fest.example.edu>\r\n"));
     ck_assert_ptr_nonnull(strstr(a.at, "Date: Fri, 13 Mar 2026 12:30:00 +0000\r\n"));
     ck_assert_ptr_nonnull(
-        strstr(a.at, "Message-ID:\r\n <ticket.0000000000001@fest.example.edu>\r\n"));
+        strstr(a.at, "Message-ID: <ticket.0000000000001@fest.example.edu>\r\n"));
     ck_assert_ptr_nonnull(strstr(a.at, "Auto-Submitted: auto-generated\r\n"));
     ck_assert_ptr_nonnull(strstr(a.at, "Content-ID: <qr>\r\n"));
     ck_assert_ptr_nonnull(strstr(a.at, "method=PUBLISH\r\n"));
