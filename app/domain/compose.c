@@ -86,107 +86,87 @@ static bool is_over(const struct letter *l)
     return l->kind == MAIL_CANCELLED || l->kind == MAIL_EVENT_CANCELLED;
 }
 
-/* ---- the two bodies -----------------------------------------------------------------------------
- */
+/* ---- the two bodies, written side by side
+ * -------------------------------------------------------- */
 
-static void add_names(const struct letter *l, struct ush_buf *out,
-                      void (*add)(struct ush_buf *, ush_text))
+static void paragraph(struct letter *l, const char *fmt, ...) USH_PRINTF(2, 3);
+static void paragraph(struct letter *l, const char *fmt, ...)
 {
-    if (l->view->registration.team_name.at) {
-        add(out, l->view->registration.team_name);
-        ush_buf_add(out, USH_T(": "));
-    }
-    for (size_t i = 0; i < l->view->people_count; i++) {
-        if (i > 0)
-            ush_buf_add(out, USH_T(", "));
-        add(out, l->view->people[i].name);
-    }
+    char text[600];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    ush_buf_printf(&l->text, "\n%s\n", text);
+    ush_buf_add(&l->html, USH_T("<p>"));
+    ush_buf_add_html(&l->html, ush_text_of(text));
+    ush_buf_add(&l->html, USH_T("</p>\n"));
 }
 
-static void write_text(struct letter *l)
+static void fact(struct letter *l, const char *name, ush_text value)
 {
-    struct ush_buf *out = &l->text;
-    const struct settings *s = l->fest->settings;
+    if (!value.len)
+        return;
+    ush_buf_printf(&l->text, "%-7s%.*s\n", name, USH_PR(value));
+    ush_buf_printf(&l->html, "<tr><th align=\"left\">%s</th><td>", name);
+    ush_buf_add_html(&l->html, value);
+    ush_buf_add(&l->html, USH_T("</td></tr>\n"));
+}
+
+static ush_text names_of(const struct registration_view *v, struct ush_arena *arena)
+{
+    ush_text all = v->people[0].name;
+    for (size_t i = 1; i < v->people_count; i++)
+        all = ush_arena_printf(arena, "%.*s, %.*s", USH_PR(all), USH_PR(v->people[i].name));
+    return all;
+}
+
+static void write_facts(struct letter *l, struct ush_arena *arena)
+{
     const struct event *e = l->event;
-    ush_buf_printf(out, "%s\n\n", l->opening);
-    ush_buf_printf(out, "%.*s\n", USH_PR(e->title));
-    ush_buf_printf(out, "When:  %s (%.*s)\n", l->when, USH_PR(e->tz));
-    if (e->venue.len)
-        ush_buf_printf(out, "Where: %.*s\n", USH_PR(e->venue));
-    ush_buf_add(out, USH_T("Who:   "));
-    add_names(l, out, ush_buf_add);
-    ush_buf_add(out, USH_T("\n"));
+    ush_buf_printf(&l->text, "\n%.*s\n", USH_PR(e->title));
+    ush_buf_add(&l->html, USH_T("<table cellpadding=\"4\">\n"));
+    fact(l, "When", ush_arena_printf(arena, "%s (%.*s)", l->when, USH_PR(e->tz)));
+    fact(l, "Where", e->venue);
+    fact(l, "Team", l->view->registration.team_name);
+    fact(l, "Who", names_of(l->view, arena));
     if (l->has_ticket)
-        ush_buf_printf(out, "Code:  %s\n\nShow the code or the QR code at the entrance.\n",
-                       l->code);
-    if (!is_over(l))
-        ush_buf_printf(out,
-                       "\nYour private page, with everything you may need: to see your ticket, "
-                       "correct details or give the place back:\n%s/r/%s\n"
-                       "Whoever has this link can do that too, so keep it to yourself.\n",
-                       s->base_url, l->link);
-    ush_buf_printf(out, "\nYou get this mail because somebody registered for %s with this address.",
-                   s->name);
-    if (!is_over(l))
-        ush_buf_add(out, USH_T(" If it was not you, please give the place back on that page."));
-    if (*s->contact)
-        ush_buf_printf(out, " Questions: %s", s->contact);
-    ush_buf_add(out, USH_T("\n"));
+        fact(l, "Code", ush_text_of(l->code));
+    ush_buf_add(&l->html, USH_T("</table>\n"));
 }
 
-static void add_row(struct ush_buf *out, const char *name, ush_text value)
+static void write_bodies(struct letter *l, struct ush_arena *arena)
 {
-    ush_buf_printf(out, "<tr><th align=\"left\">%s</th><td>", name);
-    ush_buf_add_html(out, value);
-    ush_buf_add(out, USH_T("</td></tr>\n"));
-}
-
-static void write_html(struct letter *l)
-{
-    struct ush_buf *out = &l->html;
     const struct settings *s = l->fest->settings;
-    const struct event *e = l->event;
-    ush_buf_add(out, USH_T("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-                           "<title>"));
-    ush_buf_add_html(out, e->title);
-    ush_buf_add(out, USH_T("</title></head>\n<body style=\"font-family:sans-serif;max-width:36em;"
-                           "margin:1em auto;line-height:1.5\">\n<h1 style=\"font-size:1.3em\">"));
-    ush_buf_add_html(out, e->title);
-    ush_buf_printf(out, "</h1>\n<p>%s</p>\n", l->opening);
+    ush_buf_add(&l->html, USH_T("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+                                "<title>"));
+    ush_buf_add_html(&l->html, l->event->title);
+    ush_buf_add(&l->html, USH_T("</title></head>\n<body style=\"font-family:sans-serif;"
+                                "max-width:36em;margin:1em auto;line-height:1.5\">\n<h1>"));
+    ush_buf_add_html(&l->html, l->event->title);
+    ush_buf_add(&l->html, USH_T("</h1>\n"));
+    paragraph(l, "%s", l->opening);
     if (l->has_ticket)
-        ush_buf_printf(out,
+        ush_buf_printf(&l->html,
                        "<p><img src=\"cid:qr\" width=\"280\" height=\"280\" "
-                       "alt=\"QR code of your ticket, code %s\"></p>\n"
-                       "<p style=\"font-size:1.4em\"><strong>%s</strong></p>\n"
-                       "<p>Show the code or the QR code at the entrance.</p>\n",
-                       l->code, l->code);
-    ush_buf_add(out, USH_T("<table cellpadding=\"4\">\n"));
-    add_row(out, "When", ush_text_of(l->when));
-    add_row(out, "Zone", e->tz);
-    if (e->venue.len)
-        add_row(out, "Where", e->venue);
-    ush_buf_add(out, USH_T("<tr><th align=\"left\">Who</th><td>"));
-    add_names(l, out, ush_buf_add_html);
-    ush_buf_add(out, USH_T("</td></tr>\n</table>\n"));
+                       "alt=\"QR code of your ticket, code %s\"></p>\n",
+                       l->code);
+    write_facts(l, arena);
+    if (l->has_ticket)
+        paragraph(l, "Show the QR code or the code at the entrance.");
     if (!is_over(l)) {
-        ush_buf_add(out, USH_T("<p><a href=\""));
-        ush_buf_add_html(out, ush_text_of(s->base_url));
-        ush_buf_printf(out,
-                       "/r/%s\">Your private page</a>: see your ticket, correct details, or give "
-                       "the place back. Whoever has this link can do that too, so keep it to "
-                       "yourself.</p>\n",
-                       l->link);
+        paragraph(l, "Your private page: see your ticket, correct details, or give the place back. "
+                     "Whoever has this link can do that too, so keep it to yourself.");
+        ush_buf_printf(&l->text, "%s/r/%s\n", s->base_url, l->link);
+        ush_buf_add(&l->html, USH_T("<p><a href=\""));
+        ush_buf_add_html(&l->html, ush_text_of(s->base_url));
+        ush_buf_printf(&l->html, "/r/%s\">Open your private page</a></p>\n", l->link);
     }
-    ush_buf_add(out, USH_T("<p><small>You get this mail because somebody registered for "));
-    ush_buf_add_html(out, ush_text_of(s->name));
-    ush_buf_add(out, USH_T(" with this address."));
-    if (!is_over(l))
-        ush_buf_add(out, USH_T(" If it was not you, please give the place back on that page."));
-    if (*s->contact) {
-        ush_buf_add(out, USH_T(" Questions: "));
-        ush_buf_add_html(out, ush_text_of(s->contact));
-    }
-    ush_buf_add(out, USH_T("</small></p>\n</body></html>\n"));
+    paragraph(l, "You get this mail because somebody registered for %s with this address.%s%s%s",
+              s->name,
+              is_over(l) ? "" : " If it was not you, please give the place back on that page.",
+              *s->contact ? " Questions: " : "", s->contact);
+    ush_buf_add(&l->html, USH_T("</body></html>\n"));
 }
 
 /* ---- the whole ----------------------------------------------------------------------------------
@@ -233,8 +213,7 @@ static int write_parts(struct letter *l, int64_t job_id, int64_t created_at, ush
                       .cancelled = is_over(l),
                   },
                   &l->ics);
-    write_text(l);
-    write_html(l);
+    write_bodies(l, arena);
     if (l->text.error || l->html.error || l->ics.error || arena->failed)
         return USH_ELIMIT;
     struct mime_mail m = {

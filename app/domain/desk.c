@@ -103,10 +103,7 @@ static bool set_has(const struct key_set *s, ush_text key)
     return s->slots && *place_of(s->slots, s->mask, short_key(key)) != 0;
 }
 
-#define MEMBER_ROW_FIELDS(F, R)                                                                    \
-    F(R, I64, id)                                                                                  \
-    F(R, BYTES, request)                                                                           \
-    F(R, BYTES, person)
+#define MEMBER_ROW_FIELDS(F, R) F(R, I64, id) F(R, BYTES, request) F(R, BYTES, person)
 USH_RECORD(member_row, MEMBER_ROW_FIELDS)
 USH_RECORD_DEFINE(member_row, MEMBER_ROW_FIELDS)
 

@@ -56,10 +56,7 @@ struct ush_job_new mail_job(enum mail_kind kind, int64_t registration, int64_t n
  */
 
 #define MAIL_COUNT_FIELDS(F, R)                                                                    \
-    F(R, TIME, hour_at)                                                                            \
-    F(R, I64, hour_count)                                                                          \
-    F(R, TIME, day_at)                                                                             \
-    F(R, I64, day_count)
+    F(R, TIME, hour_at) F(R, I64, hour_count) F(R, TIME, day_at) F(R, I64, day_count)
 USH_RECORD(mail_count, MAIL_COUNT_FIELDS)
 USH_RECORD_DEFINE(mail_count, MAIL_COUNT_FIELDS)
 

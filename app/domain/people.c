@@ -20,10 +20,7 @@ USH_RECORD_DEFINE(participant, PARTICIPANT_FIELDS)
 USH_RECORD_DEFINE(registration, REGISTRATION_FIELDS)
 USH_RECORD_DEFINE(resend, RESEND_FIELDS)
 
-#define MAIL_ROW_FIELDS(F, R)                                                                      \
-    F(R, I64, state)                                                                               \
-    F(R, TIME, ended_at)                                                                           \
-    F(R, TEXT, note)
+#define MAIL_ROW_FIELDS(F, R) F(R, I64, state) F(R, TIME, ended_at) F(R, TEXT, note)
 USH_RECORD(mail_row, MAIL_ROW_FIELDS)
 USH_RECORD_DEFINE(mail_row, MAIL_ROW_FIELDS)
 
@@ -149,9 +146,8 @@ int registrations_list(struct ush_db *db, const struct registration_filter *filt
 
 #define EDIT_FIELDS(F, R)                                                                          \
     F(R, I64, registration)                                                                        \
-    F(R, ONE, form, .of = &register_in_record)                                                     \
-    F(R, BOOL, by_organiser)                                                                       \
-    F(R, TEXT, actor, .max = 120)
+    F(R, ONE, form, .of = &register_in_record) F(R, BOOL, by_organiser)                            \
+        F(R, TEXT, actor, .max = 120)
 USH_RECORD(edit, EDIT_FIELDS)
 USH_RECORD_DEFINE(edit, EDIT_FIELDS)
 
