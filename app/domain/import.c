@@ -26,8 +26,8 @@ enum { HOUR_MS = 3600000 };
 /* A row on its way to the operation. */
 #define EVENT_PUT_FIELDS(F, R)                                                                     \
     F(R, I64, line)                                                                                \
-    F(R, I64, opens_at_once) F(R, ONE, event, .of = &event_record)                                 \
-        F(R, ONE, seats, .of = &seats_record)
+    F(R, I64, opens_at_once)                                                                       \
+    F(R, ONE, event, .of = &event_record) F(R, ONE, seats, .of = &seats_record)
 USH_RECORD(event_put, EVENT_PUT_FIELDS)
 USH_RECORD_DEFINE(event_put, EVENT_PUT_FIELDS)
 

@@ -146,8 +146,8 @@ int registrations_list(struct ush_db *db, const struct registration_filter *filt
 
 #define EDIT_FIELDS(F, R)                                                                          \
     F(R, I64, registration)                                                                        \
-    F(R, ONE, form, .of = &register_in_record) F(R, BOOL, by_organiser)                            \
-        F(R, TEXT, actor, .max = 120)
+    F(R, ONE, form, .of = &register_in_record)                                                     \
+    F(R, BOOL, by_organiser) F(R, TEXT, actor, .max = 120)
 USH_RECORD(edit, EDIT_FIELDS)
 USH_RECORD_DEFINE(edit, EDIT_FIELDS)
 

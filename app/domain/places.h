@@ -17,8 +17,8 @@ USH_RECORD(number, NUMBER_FIELDS)
 /* What changing one registration needs to know of it. */
 #define SEAT_ROW_FIELDS(F, R)                                                                      \
     F(R, I64, id)                                                                                  \
-    F(R, I64, status) F(R, BYTES, school_key) F(R, I64, ticket_rev) F(R, I64, manage_rev)          \
-        F(R, TIME, resent_at)
+    F(R, I64, status)                                                                              \
+    F(R, BYTES, school_key) F(R, I64, ticket_rev) F(R, I64, manage_rev) F(R, TIME, resent_at)
 USH_RECORD(seat_row, SEAT_ROW_FIELDS)
 
 /* A person, team or school that is known: id is the registration, or a school's count. */
