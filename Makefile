@@ -53,7 +53,7 @@ MAKEFLAGS += --no-builtin-rules
 all: deps ## build/usher, build/libusher.a and build/examples/*
 	@$(MAKE) --no-print-directory build-all
 .PHONY: build-all
-build-all: $(BUILD)/libusher.a $(if $(wildcard src/fetch/*.c),$(BUILD)/usher) $(examples)
+build-all: $(BUILD)/libusher.a $(BUILD)/usher $(examples)
 
 deps: ## install missing Debian packages for building
 	@tools/deps build
