@@ -50,9 +50,16 @@ USH_RECORD_DEFINE(request_row, REQUEST_ROW_FIELDS)
     F(R, I64, status)                                                                              \
     F(R, BYTES, request_key)                                                                       \
     F(R, BYTES, request_fp)                                                                        \
-    F(R, I64, submit_id) F(R, I64, source) F(R, I64, guardian_ok) F(R, TIME, created_at)           \
-        F(R, I64, grade, .optional = true) F(R, TEXT, school) F(R, BYTES, school_key)              \
-            F(R, TEXT, phone) F(R, TEXT, team_name) F(R, BYTES, team_key)
+    F(R, I64, submit_id)                                                                           \
+    F(R, I64, source)                                                                              \
+    F(R, I64, guardian_ok)                                                                         \
+    F(R, TIME, created_at)                                                                         \
+    F(R, I64, grade, .optional = true)                                                             \
+    F(R, TEXT, school)                                                                             \
+    F(R, BYTES, school_key)                                                                        \
+    F(R, TEXT, phone)                                                                              \
+    F(R, TEXT, team_name)                                                                          \
+    F(R, BYTES, team_key)
 USH_RECORD(new_registration, NEW_REGISTRATION_FIELDS)
 USH_RECORD_DEFINE(new_registration, NEW_REGISTRATION_FIELDS)
 

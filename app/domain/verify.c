@@ -22,8 +22,8 @@ USH_RECORD_DEFINE(fault_row, FAULT_ROW_FIELDS)
     F(R, I64, registrations)                                                                       \
     F(R, I64, participants)                                                                        \
     F(R, I64, mails)                                                                               \
-    F(R, I64, mails_waiting) F(R, I64, mails_dead) F(R, I64, mails_held)                           \
-        F(R, TIME, oldest_due, .optional = true)
+    F(R, I64, mails_waiting)                                                                       \
+    F(R, I64, mails_dead) F(R, I64, mails_held) F(R, TIME, oldest_due, .optional = true)
 USH_RECORD(totals, TOTALS_FIELDS)
 USH_RECORD_DEFINE(totals, TOTALS_FIELDS)
 
