@@ -224,7 +224,10 @@ static int find_row(struct ush_http *h)
 {
     if (h->arena.at != h->arena_start) /* of the request before */
         ush_arena_reset(&h->arena);
-    h->path = USH_NONE;
+    h->match.row = ush__route_literal(&h->routes, h->head.method, h->head.path);
+    h->path = h->match.row ? h->head.path : USH_NONE;
+    if (h->match.row)
+        return 0;
     if (h->head.method == USH_METHOD_OTHER)
         return 501;
     if (ush_text_equal(h->head.path, USH_T("*"))) { /* OPTIONS * asks about the whole server */
@@ -346,7 +349,7 @@ static bool take_body(struct ush_conn *c, struct ush__input *in, bool is_new)
         in->len == in->at + in->head_len) {
         static const ush_text go_on = {"HTTP/1.1 100 Continue\r\n\r\n", 25};
         memcpy(ush__output_room(c, go_on.len), go_on.at, go_on.len);
-        h->output_len += go_on.len;
+        ush__output_add(c, go_on.len);
     }
     return false;
 }
@@ -429,10 +432,12 @@ enum ush__step ush__conn_pump(struct ush_conn *c)
             return USH__GONE;
         }
         if (c->box || ((!in || !in->is_fresh) && !c->unread)) {
-            if (h->output_owner == c) {
+            if (c->has_part && c->state == USH__HANDLER) {
                 ush__output_flush(h);
                 continue;
             }
+            if (c->has_part)
+                ush__http_soon(h);
             settle(c);
             return USH__WAIT;
         }
@@ -462,8 +467,8 @@ void ush__conn_go_on(struct ush_conn *c)
     const struct ush__parcel *p = ush__conn_pump(c) == USH__RUN ? ush__conn_parcel(c) : NULL;
     if (!p)
         return;
-    if (h->output_owner == c)
-        ush__output_flush(h);
+    if (c->has_part)
+        ush__http_soon(h);
     ush__conn_enter(c, USH__HANDLER);
     const struct ush_spawn_options o = {
         .name = p->match.row->name, .site = "route", .copy_bytes = p->bytes};
@@ -552,14 +557,16 @@ void ush__conn_refuse(struct ush_conn *c, const struct ush__input *in, int statu
     char *to = ush__output_room(c, (size_t)m + sent);
     memcpy(to, head, (size_t)m);
     memcpy(to + m, body, sent);
-    c->http->output_len += (size_t)m + sent;
+    ush__output_add(c, (size_t)m + sent);
 }
 
 void ush__conn_end(struct ush_conn *c)
 {
-    if (c->http->output_owner == c)
-        ush__output_flush(c->http);
     c->closing = true;
+    if (c->has_part) {
+        c->state = USH__LINGER; /* so that the flush leaves it to us */
+        ush__output_flush(c->http);
+    }
     bool more = c->linger || c->unread || (c->in && c->in->at < c->in->len);
     ush__input_free(c);
     if (c->gone) {

@@ -30,8 +30,8 @@
  *  3. A connection is freed only on the loop side of a step (ush__conn_pump, a time-out, an event),
  *     and never while it is in HANDLER.
  *  4. A reply goes out only after the body has been read, or the connection closes after it.
- *  5. Between handing bytes to the worker's output buffer and flushing it, no other connection's
- *     bytes enter it.
+ *  5. Replies of a connection leave in order: a part in the worker's output buffer is the last that
+ *     there is of it, and what does not fit its socket waits in its box before anything follows.
  */
 #ifndef USH_HTTP_HTTP_H
 #define USH_HTTP_HTTP_H
@@ -44,6 +44,7 @@
 
 enum {
     USH__SCRATCH_BYTES = 32768,  /* one receive at most */
+    USH__PARTS = 32,             /* connections whose replies are sent one after the other */
     USH__OUTPUT_BYTES = 65536,   /* replies of one connection gathered for one send */
     USH__FIELDS_BYTES = 16384,   /* header fields that a handler adds */
     USH__TEXT_BYTES = 16 << 20,  /* a body that is encoded here */
@@ -58,6 +59,7 @@ struct ush__row {
     const struct ush_route *route;
     char *name; /* "GET /events/{slug}"; owned; names tasks in dumps */
     enum ush_method method;
+    ush_text path;
     ush_text params[USH_PARAMS_MAX]; /* names in the pattern */
     uint32_t deadline_ms, body_bytes;
 };
@@ -65,6 +67,8 @@ struct ush__row {
 struct ush__routes {
     struct ush__row *rows; /* owned */
     size_t count;
+    const struct ush__row **literals; /* owned: a hash table of the rows without parameters */
+    size_t literal_mask;
     struct ush__node *root; /* owned */
 };
 
@@ -81,7 +85,11 @@ struct ush__match {
 int ush__routes_init(struct ush__routes *r, const struct ush_route *rows, size_t n,
                      const struct ush_http_limits *limits);
 void ush__routes_fini(struct ush__routes *r);
-/* 0, -404 or -405. HEAD is served by the row of GET. */
+/* The row of a path as it was sent, if it is one without parameters and the path is written as in
+ * the table; NULL says nothing. */
+const struct ush__row *ush__route_literal(const struct ush__routes *r, enum ush_method method,
+                                          ush_text path);
+/* 0, -404 or -405 for a normalised path. HEAD is served by the row of GET. */
 int ush__route_find(const struct ush__routes *r, enum ush_method method, ush_text path,
                     struct ush__match *ret);
 /* "GET, HEAD, OPTIONS" in `out`. */
@@ -173,6 +181,7 @@ struct ush_conn {
     bool hung_up;    /* the client has sent its last byte */
     bool gone;       /* nothing can be sent any more */
     bool closing;    /* no further request */
+    bool has_part;   /* in the worker's output buffer */
     bool is_brief;   /* its address holds many connections: this one gets no keep-alive */
     bool linger;     /* the client may be sending still: read it out before closing */
 };
@@ -243,9 +252,12 @@ struct ush__box {
     char bytes[];
 };
 
-/* Room for n <= USH__OUTPUT_BYTES bytes of this connection in the worker's buffer. Commit with
- * http->output_len +=. */
+/* Room for n <= USH__OUTPUT_BYTES bytes of this connection in the worker's buffer, and taking what
+ * was written there. */
 char *ush__output_room(struct ush_conn *c, size_t n);
+void ush__output_add(struct ush_conn *c, size_t n);
+/* The connection ends: its part goes nowhere. */
+void ush__output_forget(struct ush_conn *c);
 /* Sends the buffer, whoever's it is. */
 void ush__output_flush(struct ush_http *h);
 /* Sends bytes behind all that went before; what the socket does not take is copied into the box,
@@ -349,7 +361,12 @@ struct ush_http {
     const char *arena_start;  /* its `at` when nothing is in it */
     struct ush_faults faults; /* of the body that is being decoded */
 
-    struct ush_conn *output_owner; /* whose bytes `output` holds */
+    /* Replies of one turn: `output` holds those of parts[0], parts[1], ... side by side. */
+    struct {
+        struct ush_conn *conn; /* NULL: it has ended meanwhile */
+        uint32_t len;
+    } parts[USH__PARTS];
+    uint32_t part_count;
     size_t output_len;
     struct ush_alarm soon; /* flushes and goes on with `again` in the next turn */
     struct ush_link again; /* conn->timeout.link: has more to read, after the others */

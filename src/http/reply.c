@@ -293,7 +293,7 @@ void ush__reply_write(struct ush__exchange *x)
     char *end = ush__reply_head(x, (int64_t)length, room);
     if (together > 0)
         memcpy(end, x->body.at, together);
-    c->http->output_len += (size_t)(end - room) + together;
+    ush__output_add(c, (size_t)(end - room) + together);
     if (has_body && together < length)
         ush__output_send(c, x->body, &(struct ush__output_options){.is_static = x->is_static});
 }

@@ -86,7 +86,7 @@ static struct ush__node *child_for(struct ush__node *n, ush_text segment)
 
 static int add(struct ush__routes *r, struct ush__row *row)
 {
-    ush_text rest = ush_text_of(row->route->path);
+    ush_text rest = row->path;
     assert(rest.len > 0 && rest.at[0] == '/');
     ush_text_cut(&rest, '/');
     struct ush__node *n = r->root;
@@ -128,6 +128,42 @@ static void check(const struct ush_route *route)
     assert(!"a fault in the table of routes");
 }
 
+static size_t place_of(const struct ush__routes *r, enum ush_method method, ush_text path)
+{
+    return ush_hash(path.at, path.len, method) & r->literal_mask;
+}
+
+/* Most requests are for a path without parameters: one look instead of a walk. The walk would find
+ * the same row, since it tries literals first. */
+static int add_literals(struct ush__routes *r)
+{
+    size_t room = 8;
+    while (room < 2 * r->count)
+        room *= 2;
+    r->literal_mask = room - 1;
+    r->literals = calloc(room, sizeof(struct ush__row *));
+    for (size_t i = 0; r->literals && i < r->count; i++) {
+        const struct ush__row *row = &r->rows[i];
+        size_t place = place_of(r, row->method, row->path);
+        while (r->literals[place])
+            place = (place + 1) & r->literal_mask;
+        if (!row->params[0].at)
+            r->literals[place] = row;
+    }
+    return r->literals ? 0 : -ENOMEM;
+}
+
+const struct ush__row *ush__route_literal(const struct ush__routes *r, enum ush_method method,
+                                          ush_text path)
+{
+    const struct ush__row *row;
+    for (size_t place = place_of(r, method, path); (row = r->literals[place]);
+         place = (place + 1) & r->literal_mask)
+        if (row->method == method && ush_text_equal(row->path, path))
+            return row;
+    return NULL;
+}
+
 int ush__routes_init(struct ush__routes *r, const struct ush_route *rows, size_t n,
                      const struct ush_http_limits *limits)
 {
@@ -141,6 +177,7 @@ int ush__routes_init(struct ush__routes *r, const struct ush_route *rows, size_t
         check(route);
         *row = (struct ush__row){
             .route = route,
+            .path = ush_text_of(route->path),
             .method = method_of(route->method),
             .deadline_ms = route->deadline_ms ? route->deadline_ms : limits->handler_ms,
             .body_bytes = route->body_bytes ? route->body_bytes : limits->body_bytes,
@@ -154,6 +191,8 @@ int ush__routes_init(struct ush__routes *r, const struct ush_route *rows, size_t
             goto no_memory;
         }
     }
+    if (add_literals(r) < 0)
+        goto no_memory;
     return 0;
 no_memory:
     ush__routes_fini(r);
@@ -165,6 +204,7 @@ void ush__routes_fini(struct ush__routes *r)
     for (size_t i = 0; r->rows && i < r->count; i++)
         free(r->rows[i].name);
     free(r->rows);
+    free(r->literals);
     node_free(r->root);
     *r = (struct ush__routes){0};
 }

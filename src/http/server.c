@@ -63,8 +63,8 @@ static uint32_t connections(const struct ush_http *h)
 void ush__conn_free(struct ush_conn *c)
 {
     struct ush_http *h = c->http;
-    if (h->output_owner == c)
-        h->output_owner = NULL;
+    if (c->has_part)
+        ush__output_forget(c);
     ush__output_drop(c);
     ush__input_free(c);
     ush_timeout_stop(&c->timeout);

@@ -41,7 +41,7 @@ int ush_stream_begin(struct ush_request *rq, int status, const char *content_typ
     x->is_chunked = rq->head->minor > 0;
     x->keep_alive &= x->is_chunked;
     char *room = ush__output_room(c, ush__reply_head_max(x));
-    c->http->output_len += (size_t)(ush__reply_head(x, -1, room) - room);
+    ush__output_add(c, (size_t)(ush__reply_head(x, -1, room) - room));
     ush__output_flush(c->http);
     return c->gone ? -EPIPE : 0;
 }
@@ -56,7 +56,7 @@ static void send_part(struct ush__exchange *x, ush_text part)
     memcpy(to + n, part.at, part.len);
     if (x->is_chunked)
         memcpy(to + n + part.len, "\r\n", 2);
-    c->http->output_len += (size_t)n + part.len + (x->is_chunked ? 2 : 0);
+    ush__output_add(c, (size_t)n + part.len + (x->is_chunked ? 2 : 0));
     ush__output_flush(c->http);
 }
 
@@ -83,7 +83,7 @@ int ush_stream_end(struct ush_request *rq)
     x->reply = USH__STREAMED;
     if (x->is_chunked && !x->is_head) {
         memcpy(ush__output_room(rq->conn, 5), "0\r\n\r\n", 5);
-        rq->conn->http->output_len += 5;
+        ush__output_add(rq->conn, 5);
     }
     return 0;
 }
