@@ -118,6 +118,7 @@ static void slab_unmap(struct ush__stacks *s, struct ush__slab *b)
 {
     for (uint32_t i = 0; i < b->fresh; i++) {
         struct ush_task *t = slot_task(s, b, i);
+        fiber_free(t->stack.fiber);
         fiber_deregister(t->stack.valgrind_id);
         if (t->stack.is_guarded && s->guards == USH__GUARD_MPROTECT)
             atomic_fetch_add(&mprotect_left, 1);
@@ -225,6 +226,7 @@ static struct ush_task *take_fresh(struct ush__stacks *s)
         .high = (char *)t - USH__ARENA_FIRST_BYTES,
         .index = index,
         .is_guarded = guard_install(s, base),
+        .fiber = fiber_new(),
     };
     t->stack.valgrind_id = fiber_register(t->stack.low, t->stack.high);
     s->held++;
@@ -238,7 +240,6 @@ struct ush_task *ush__stack_take(struct ush__stacks *s)
     if (!t)
         return NULL;
     fiber_unpoison(t->stack.low, (size_t)((char *)t - t->stack.low));
-    t->stack.fiber = fiber_new();
     t->stack.is_trimmed = false;
     t->stack.slab->used++;
     if (++s->used > s->peak)
@@ -248,7 +249,6 @@ struct ush_task *ush__stack_take(struct ush__stacks *s)
 
 void ush__stack_give(struct ush__stacks *s, struct ush_task *t)
 {
-    fiber_free(t->stack.fiber);
     fiber_poison(t->stack.low, (size_t)((char *)t - t->stack.low));
     ush_list_push_front(&s->free, &t->queue);
     t->stack.slab->used--;
