@@ -73,8 +73,7 @@ static void close_fest(struct fest *f)
     ush_db_close(db);
 }
 
-/* ---- roles ------------------------------------------------------------------------------------
- */
+/* ---- roles ----------------------------------------------------------------------------------- */
 
 static struct ush_http_limits limits_of(const struct settings *s)
 {
@@ -199,8 +198,7 @@ static void release_claims(struct ush_worker *w, void *ctx, int64_t owner)
     close_fest(&fest);
 }
 
-/* ---- start ------------------------------------------------------------------------------------
- */
+/* ---- start ----------------------------------------------------------------------------------- */
 
 static int prepare_root(void *arg)
 {
@@ -359,8 +357,7 @@ static int serve(struct cli *cli)
     return r < 0 ? cli_fail_code(r, "the server cannot run") : CLI_OK;
 }
 
-/* ---- the other commands -------------------------------------------------------------------------
- */
+/* ---- the other commands ---------------------------------------------------------------------- */
 
 /* The writer's socket was opened by the master, and the kernel tells who opened it. */
 static int dump(struct cli *cli)

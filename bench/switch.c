@@ -46,8 +46,7 @@ static void measure(const char *name, int64_t steps, void (*fn)(int64_t steps))
     printf("%-12s %8.1f ns  (median %.1f)\n", name, ns[0], ns[ROUNDS / 2]);
 }
 
-/* ---- switch: a task jumps to the loop's stack, which is made to jump back at once --------------
- */
+/* ---- switch: a task jumps to the loop's stack, which is made to jump back at once ------------ */
 
 static int nothing(void *arg)
 {
@@ -61,8 +60,7 @@ static void switch_steps(int64_t steps)
         ush_on_loop_stack(nothing, NULL);
 }
 
-/* ---- the scheduler ------------------------------------------------------------------------------
- */
+/* ---- the scheduler --------------------------------------------------------------------------- */
 
 static int64_t yields;
 

@@ -42,8 +42,7 @@ static void check_symbol(const char *file, const char *name)
         die(file, "\"%s\" is no C name: [a-z][a-z0-9_]*", name);
 }
 
-/* ---- SQL statements ----------------------------------------------------------------------------
- */
+/* ---- SQL statements -------------------------------------------------------------------------- */
 
 struct statement {
     char *name;
@@ -120,8 +119,7 @@ static void embed_sql(const char *out, char **files, int n)
     write_file(format("%s.c", out), out_close(&c));
 }
 
-/* ---- migrations --------------------------------------------------------------------------------
- */
+/* ---- migrations ------------------------------------------------------------------------------ */
 
 enum { MIGRATIONS_MAX = 9999 };
 
@@ -190,8 +188,7 @@ static void embed_migrations(const char *out, char **files, int n)
     write_file(format("%s.c", out), out_close(&c));
 }
 
-/* ---- assets ------------------------------------------------------------------------------------
- */
+/* ---- assets ---------------------------------------------------------------------------------- */
 
 static const char *content_type(const char *file)
 {

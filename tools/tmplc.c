@@ -26,8 +26,7 @@
  */
 #include "host.h"
 
-/* ---- where in the HTML -------------------------------------------------------------------------
- */
+/* ---- where in the HTML ----------------------------------------------------------------------- */
 
 enum place { TEXT, OPEN, TAG_NAME, TAG, ATTRIBUTE, EQUALS, VALUE, DECLARATION, COMMENT, SCRIPT };
 enum kind { PLAIN, URL, CODE };
@@ -161,8 +160,7 @@ static const char *html_feed(struct html *h, char c)
     }
 }
 
-/* ---- the compiler ------------------------------------------------------------------------------
- */
+/* ---- the compiler ---------------------------------------------------------------------------- */
 
 enum block { IF, ELSE, EACH, EACH_ELSE };
 
@@ -234,8 +232,7 @@ static void expression(struct template *t, const char *as, const char *e)
     h->started = true;
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------
- */
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 static void block_open(struct template *t, enum block block)
 {
@@ -313,8 +310,7 @@ static void block_close(struct template *t, bool is_if)
     emit(t, "}");
 }
 
-/* ---- directives --------------------------------------------------------------------------------
- */
+/* ---- directives ------------------------------------------------------------------------------ */
 
 /* Behind `word` and white space in `s`; NULL if it does not begin so. */
 static char *behind(char *s, const char *word)
@@ -401,8 +397,7 @@ static bool is_directive(char *d)
            behind(d, "else if") || behind(d, "let");
 }
 
-/* ---- a file ------------------------------------------------------------------------------------
- */
+/* ---- a file ---------------------------------------------------------------------------------- */
 
 /* Whether nothing but white space stands before `start` and behind `end` in their lines; then
  * *ret_start and *ret_end take all of these lines in. */

@@ -79,8 +79,7 @@ static int show(struct cli *cli)
     return CLI_OK;
 }
 
-/* ---- import -----------------------------------------------------------------------------------
- */
+/* ---- import ---------------------------------------------------------------------------------- */
 
 static int import(struct cli *cli)
 {
@@ -123,8 +122,7 @@ static int import(struct cli *cli)
     return result.errors ? CLI_FAILED : CLI_OK;
 }
 
-/* ---- changes ------------------------------------------------------------------------------------
- */
+/* ---- changes --------------------------------------------------------------------------------- */
 
 static int say_outcome(struct cli *cli, const struct change_result *result, const char *done)
 {

@@ -35,8 +35,7 @@ static int in_loop(struct cli *cli, int (*run)(struct cli *cli))
     return ush_run(&(struct ush_loop_options){0}, bare_root, &b);
 }
 
-/* ---- migrate
- * -------------------------------------------------------------------------------------- */
+/* ---- migrate --------------------------------------------------------------------------------- */
 
 static int migrate_now(struct cli *cli)
 {
@@ -64,8 +63,7 @@ static int migrate(struct cli *cli)
     return in_loop(cli, migrate_now);
 }
 
-/* ---- init
- * ------------------------------------------------------------------------------------------- */
+/* ---- init ------------------------------------------------------------------------------------ */
 
 static int init_now(struct cli *cli)
 {
@@ -100,8 +98,7 @@ static int init(struct cli *cli)
     return in_loop(cli, init_now);
 }
 
-/* ---- verify
- * ------------------------------------------------------------------------------------------ */
+/* ---- verify ---------------------------------------------------------------------------------- */
 
 static void checked(void *ctx, size_t done, size_t total)
 {

@@ -86,8 +86,7 @@ static bool is_over(const struct letter *l)
     return l->kind == MAIL_CANCELLED || l->kind == MAIL_EVENT_CANCELLED;
 }
 
-/* ---- the two bodies, written side by side
- * -------------------------------------------------------- */
+/* ---- the two bodies, written side by side ---------------------------------------------------- */
 
 static void paragraph(struct letter *l, const char *fmt, ...) USH_PRINTF(2, 3);
 static void paragraph(struct letter *l, const char *fmt, ...)
@@ -169,8 +168,7 @@ static void write_bodies(struct letter *l, struct ush_arena *arena)
     ush_buf_add(&l->html, USH_T("</body></html>\n"));
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 /* The host of a link, without port; "localhost" where it is a number, which no mail comes from. */
 ush_text mail_host(const struct settings *s)

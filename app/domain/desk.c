@@ -60,8 +60,7 @@ struct desk_stats desk_stats(const struct fest *f)
     return f->desk->stats;
 }
 
-/* ---- the table of keys --------------------------------------------------------------------------
- */
+/* ---- the table of keys ----------------------------------------------------------------------- */
 
 static uint64_t short_key(ush_text key)
 {
@@ -165,8 +164,7 @@ static struct key_set *set_for(struct fest *f, int64_t event, int64_t next_seq)
     return rc >= 0 && s->covered_seq >= next_seq ? s : NULL;
 }
 
-/* ---- refusals from memory
- * ------------------------------------------------------------------------ */
+/* ---- refusals from memory -------------------------------------------------------------------- */
 
 static bool is_refusal(enum seats_outcome o)
 {
@@ -223,8 +221,7 @@ static bool refuse_from_memory(struct fest *f, const struct event_list *list,
     return true;
 }
 
-/* ---- submit -------------------------------------------------------------------------------------
- */
+/* ---- submit ---------------------------------------------------------------------------------- */
 
 static int ask_database(struct fest *f, const struct event_entry *e, struct register_in *in,
                         struct ush_arena *arena, struct desk_answer *ret)

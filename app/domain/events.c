@@ -51,8 +51,7 @@ static struct seats seats_of(const struct seats_row *row)
     return s;
 }
 
-/* ---- lists --------------------------------------------------------------------------------------
- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 static void list_free(struct event_list *l)
 {
@@ -117,8 +116,7 @@ struct event_entry *event_find_id(const struct event_list *l, int64_t id)
     return low < l->count && l->by_id[low]->event.id == id ? l->by_id[low] : NULL;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 struct reading {
     const struct event_list *old; /* may be NULL */
@@ -236,8 +234,7 @@ void events_cache_free(struct events_cache *c)
     free(c);
 }
 
-/* ---- for tools ----------------------------------------------------------------------------------
- */
+/* ---- for tools ------------------------------------------------------------------------------- */
 
 struct all_events {
     ush_text slug; /* USH_NONE = all */
@@ -286,8 +283,7 @@ int events_read(struct ush_db *db, struct ush_arena *arena, struct ush_rows *ret
     return 0;
 }
 
-/* ---- words --------------------------------------------------------------------------------------
- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 enum event_state event_state(const struct event_entry *e, int64_t now_ms)
 {

@@ -110,8 +110,7 @@ int form_keys(const struct fest *f, const struct event_entry *e, const struct de
     return arena->failed ? USH_ELIMIT : 0;
 }
 
-/* ---- checks -------------------------------------------------------------------------------------
- */
+/* ---- checks ---------------------------------------------------------------------------------- */
 
 /* Adds a fault, unless decoding found one there, inside it or around it: then what stands there is
  * not what was meant, and one sentence is enough. */

@@ -51,8 +51,7 @@ static void report(struct import_report *r, enum import_action action, ush_text 
     r->text = text.len ? text : USH_NONE;
 }
 
-/* ---- build --------------------------------------------------------------------------------------
- */
+/* ---- build ----------------------------------------------------------------------------------- */
 
 struct building {
     struct ush_arena *arena;
@@ -154,8 +153,7 @@ static void build(struct building *b, const char *tz, struct import_row *row, st
     put->seats = s;
 }
 
-/* ---- plan ---------------------------------------------------------------------------------------
- */
+/* ---- plan ------------------------------------------------------------------------------------ */
 
 /* Adds "title, venue" for the fields that differ; those set by the operation itself are skipped. */
 static void list_changes(const struct ush_record *r, const void *old, const void *new,
@@ -267,8 +265,7 @@ static int plan(struct ush_tx *tx, const struct ush_rows *rows, struct import_re
     return 0;
 }
 
-/* ---- apply --------------------------------------------------------------------------------------
- */
+/* ---- apply ----------------------------------------------------------------------------------- */
 
 static int insert_event(struct ush_tx *tx, struct event *e, struct seats *s)
 {
@@ -362,8 +359,7 @@ static int plan_view(struct ush_tx *view, void *arg)
     return 0;
 }
 
-/* ---- read ---------------------------------------------------------------------------------------
- */
+/* ---- read ------------------------------------------------------------------------------------ */
 
 struct reading {
     const struct import_options *o;

@@ -68,8 +68,7 @@ struct import_options {
 int import_events(struct ush_db *db, ush_text file, const struct import_options *o,
                   struct ush_arena *arena, struct import_result *ret);
 
-/* ---- local times (zone.c) -----------------------------------------------------------------------
- */
+/* ---- local times (zone.c) -------------------------------------------------------------------- */
 
 struct zone; /* opaque */
 /* Reads /usr/share/zoneinfo/NAME into the arena. USH_ENOTFOUND. Blocking (a small file). */

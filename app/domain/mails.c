@@ -52,8 +52,7 @@ struct ush_job_new mail_job(enum mail_kind kind, int64_t registration, int64_t n
     };
 }
 
-/* ---- limits per address -------------------------------------------------------------------------
- */
+/* ---- limits per address ---------------------------------------------------------------------- */
 
 #define MAIL_COUNT_FIELDS(F, R)                                                                    \
     F(R, TIME, hour_at) F(R, I64, hour_count) F(R, TIME, day_at) F(R, I64, day_count)
@@ -129,8 +128,7 @@ static int allowed(struct mailer *m, struct ush_job *job, enum mail_kind kind, u
     return -EAGAIN;
 }
 
-/* ---- to a file ----------------------------------------------------------------------------------
- */
+/* ---- to a file ------------------------------------------------------------------------------- */
 
 struct file_write {
     const char *folder, *name;
@@ -187,8 +185,7 @@ static int to_file(struct mailer *m, struct ush_job *job, enum mail_kind kind, u
     return rc;
 }
 
-/* ---- over SMTP ----------------------------------------------------------------------------------
- */
+/* ---- over SMTP ------------------------------------------------------------------------------- */
 
 static int mark_before_dot(void *ctx)
 {
@@ -216,8 +213,7 @@ static int to_server(struct mailer *m, struct ush_job *job, ush_text frozen)
     return -EAGAIN;
 }
 
-/* ---- the job ------------------------------------------------------------------------------------
- */
+/* ---- the job --------------------------------------------------------------------------------- */
 
 static enum mail_kind kind_of(ush_text name)
 {
@@ -272,8 +268,7 @@ static int run(struct ush_job *job, void *ctx)
     return rc;
 }
 
-/* ---- the mailer ---------------------------------------------------------------------------------
- */
+/* ---- the mailer ------------------------------------------------------------------------------ */
 
 static char *decode_percent(ush_text t)
 {

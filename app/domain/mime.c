@@ -47,8 +47,7 @@ static bool is_plain(ush_text t)
     return true;
 }
 
-/* ---- headers ------------------------------------------------------------------------------------
- */
+/* ---- headers --------------------------------------------------------------------------------- */
 
 /* Encoded words, each on a line of its own behind the first, which is shorter by the name. */
 static void add_words(struct ush_buf *out, ush_text t, size_t column)
@@ -167,8 +166,7 @@ static int add_headers(const struct mime_mail *m, struct ush_buf *out)
     return out->error;
 }
 
-/* ---- bodies -------------------------------------------------------------------------------------
- */
+/* ---- bodies ---------------------------------------------------------------------------------- */
 
 void mime_quoted(struct ush_buf *out, ush_text t)
 {

@@ -24,8 +24,7 @@ USH_RECORD_DEFINE(resend, RESEND_FIELDS)
 USH_RECORD(mail_row, MAIL_ROW_FIELDS)
 USH_RECORD_DEFINE(mail_row, MAIL_ROW_FIELDS)
 
-/* ---- reading ------------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 struct reading {
     int64_t id;
@@ -141,8 +140,7 @@ int registrations_list(struct ush_db *db, const struct registration_filter *filt
     return ush_read(db, read_list, &l);
 }
 
-/* ---- corrections --------------------------------------------------------------------------------
- */
+/* ---- corrections ----------------------------------------------------------------------------- */
 
 #define EDIT_FIELDS(F, R)                                                                          \
     F(R, I64, registration)                                                                        \
@@ -289,8 +287,7 @@ int registration_edit(struct fest *f, const struct edit_request *rq, struct ush_
     return fest_change(f, &op_edit, &in, ret, arena);
 }
 
-/* ---- sending again ------------------------------------------------------------------------------
- */
+/* ---- sending again --------------------------------------------------------------------------- */
 
 static int resend_run(struct ush_tx *tx, const void *input, void *output)
 {

@@ -66,8 +66,7 @@ struct registration_filter {
 int registrations_list(struct ush_db *db, const struct registration_filter *filter,
                        struct ush_arena *arena, struct ush_rows *ret);
 
-/* ---- corrections ------------------------------------------------------------------------------
- */
+/* ---- corrections ----------------------------------------------------------------------------- */
 
 /* The details as a whole, as they are to be. */
 struct edit_request {

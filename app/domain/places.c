@@ -30,8 +30,7 @@ USH_RECORD_DEFINE(event_cancel, EVENT_CANCEL_FIELDS)
 
 USH_RECORD_DEFINE(seat_row, SEAT_ROW_FIELDS)
 
-/* ---- shared -------------------------------------------------------------------------------------
- */
+/* ---- shared ---------------------------------------------------------------------------------- */
 
 int row_keep(const struct ush_record *r, void *row, struct ush_arena *arena)
 {
@@ -108,8 +107,7 @@ int waiting_promote(struct ush_tx *tx, struct seats *s, int64_t most)
     return (int)rows.count;
 }
 
-/* ---- cancel -------------------------------------------------------------------------------------
- */
+/* ---- cancel ---------------------------------------------------------------------------------- */
 
 static int give_back(struct ush_tx *tx, const struct cancel *in, const struct seat_row *row,
                      struct seats *s)
@@ -177,8 +175,7 @@ const struct ush_operation op_cancel = {
     .run = cancel_run,
 };
 
-/* ---- capacity, waitlist, open, close ------------------------------------------------------------
- */
+/* ---- capacity, waitlist, open, close --------------------------------------------------------- */
 
 /* Event and locked seats by slug: 1, or 0 when there is none. */
 static int find(struct ush_tx *tx, ush_text slug, struct event *ret_event, struct seats *ret_seats)
@@ -278,8 +275,7 @@ const struct ush_operation op_promote = {
     .run = promote_run,
 };
 
-/* ---- cancel an event ----------------------------------------------------------------------------
- */
+/* ---- cancel an event ------------------------------------------------------------------------- */
 
 /* One mail per live registration, a page of ids at a time so that memory stays bounded. */
 static int tell_everybody(struct ush_tx *tx, int64_t event)

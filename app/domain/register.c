@@ -33,8 +33,7 @@ USH_RECORD_DEFINE(desk_place, DESK_PLACE_FIELDS)
 USH_RECORD_DEFINE(register_in, REGISTER_FIELDS)
 USH_RECORD_DEFINE(desk_answer, DESK_ANSWER_FIELDS)
 
-/* ---- rows ---------------------------------------------------------------------------------------
- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 #define REQUEST_ROW_FIELDS(F, R)                                                                   \
     F(R, BYTES, key)                                                                               \
@@ -69,8 +68,7 @@ USH_RECORD_DEFINE(new_registration, NEW_REGISTRATION_FIELDS)
 USH_RECORD(new_participant, NEW_PARTICIPANT_FIELDS)
 USH_RECORD_DEFINE(new_participant, NEW_PARTICIPANT_FIELDS)
 
-/* ---- numbers for keys ---------------------------------------------------------------------------
- */
+/* ---- numbers for keys ------------------------------------------------------------------------ */
 
 /* Equal keys get equal numbers, from 0, in order of appearance. */
 struct numbers {
@@ -118,8 +116,7 @@ static struct ush_value packed(const struct numbers *n)
     return USH_BYTES(((ush_text){n->keys, n->count * KEY_BYTES}));
 }
 
-/* ---- a batch ------------------------------------------------------------------------------------
- */
+/* ---- a batch --------------------------------------------------------------------------------- */
 
 struct entry {
     const struct register_in *in;
@@ -284,8 +281,7 @@ static int look_up(struct batch *b)
     return 0;
 }
 
-/* ---- answers ------------------------------------------------------------------------------------
- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static int64_t status_of(enum seats_outcome o)
 {
@@ -395,8 +391,7 @@ static int decide(struct batch *b)
     return 0;
 }
 
-/* ---- rows of a batch ----------------------------------------------------------------------------
- */
+/* ---- rows of a batch ------------------------------------------------------------------------- */
 
 static bool is_made(const struct seats_decision *d)
 {

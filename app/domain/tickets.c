@@ -27,8 +27,7 @@ static_assert(MANAGE_TOKEN_CHARS == (24 * 8 + 4) / 5, "24 bytes");
 static_assert(TICKET_CHARS == (75 * 8 + 4) / 5, "75 bytes");
 static_assert(crypto_sign_SEEDBYTES == 32 && crypto_sign_SECRETKEYBYTES == 64, "Ed25519");
 
-/* ---- keys ---------------------------------------------------------------------------------------
- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 void keys_derive(struct keys *k, const uint8_t master[32])
 {
@@ -161,8 +160,7 @@ static void mac(const uint8_t key[32], int64_t id, int64_t rev, uint8_t ret[16])
     crypto_generichash(ret, 16, message, sizeof message, key, 32);
 }
 
-/* ---- public id and manage token -----------------------------------------------------------------
- */
+/* ---- public id and manage token -------------------------------------------------------------- */
 
 void public_id_format(const struct keys *k, int64_t id, char out[PUBLIC_ID_CHARS + 1])
 {
@@ -220,8 +218,7 @@ bool manage_token_fits(const struct keys *k, const struct manage_token *t, int64
     return sodium_memcmp(t->mac, expected, sizeof expected) == 0;
 }
 
-/* ---- short code ---------------------------------------------------------------------------------
- */
+/* ---- short code ------------------------------------------------------------------------------ */
 
 enum { HALF_BITS = 20, HALF_MASK = (1 << HALF_BITS) - 1, ROUNDS = 8 };
 
@@ -270,8 +267,7 @@ int short_code_parse(const struct keys *k, ush_text t, int64_t *ret_id)
     return 0;
 }
 
-/* ---- ticket -------------------------------------------------------------------------------------
- */
+/* ---- ticket ---------------------------------------------------------------------------------- */
 
 enum { TICKET_VERSION = 1, TICKET_IDS = 11, TICKET_BYTES = TICKET_IDS + crypto_sign_BYTES };
 

@@ -156,8 +156,7 @@ int web_api_availability(struct ush_request *rq)
     return ush_reply_json(rq, 200, &availability_record, &reply);
 }
 
-/* ---- pages --------------------------------------------------------------------------------------
- */
+/* ---- pages ----------------------------------------------------------------------------------- */
 
 int web_home(struct ush_request *rq)
 {

@@ -28,8 +28,7 @@ struct form_view {
 };
 int reply_form(struct ush_request *rq, const struct form_view *v);
 
-/* ---- for the template
- * ---------------------------------------------------------------------------- */
+/* ---- for the template ------------------------------------------------------------------------ */
 
 struct field_view {
     const struct form_view *form;

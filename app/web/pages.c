@@ -38,8 +38,7 @@ static int send_page(struct ush_request *rq, int status, struct ush_buf *b)
     return ush_reply(rq, status, "text/html; charset=utf-8", body);
 }
 
-/* ---- words -------------------------------------------------------------------------------------
- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 ush_text event_when(struct ush_arena *arena, const struct event *e, int64_t wall_ms)
 {
@@ -111,8 +110,7 @@ const char *mail_words(const struct registration_view *r)
     }
 }
 
-/* ---- pages
- * --------------------------------------------------------------------------------------- */
+/* ---- pages ----------------------------------------------------------------------------------- */
 
 int reply_home(struct ush_request *rq, const struct home_view *v)
 {

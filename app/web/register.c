@@ -153,8 +153,7 @@ int web_register_here(struct ush_request *rq)
     return register_json(rq, &dr);
 }
 
-/* ---- form -------------------------------------------------------------------------------------
- */
+/* ---- form ------------------------------------------------------------------------------------ */
 
 USH_RECORD_DEFINE(register_form, REGISTER_FORM_FIELDS)
 

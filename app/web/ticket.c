@@ -60,8 +60,7 @@ int web_ticket(struct ush_request *rq)
     return show(rq, &v, &reg);
 }
 
-/* ---- buttons ------------------------------------------------------------------------------------
- */
+/* ---- buttons --------------------------------------------------------------------------------- */
 
 int web_ticket_cancel_form(struct ush_request *rq)
 {
@@ -100,8 +99,7 @@ int web_ticket_resend(struct ush_request *rq)
                     result.outcome == CHANGE_DONE ? "?done=resent" : "?done=wait"));
 }
 
-/* ---- pictures and calendar
- * ------------------------------------------------------------------------ */
+/* ---- pictures and calendar ------------------------------------------------------------------- */
 
 static int require_ticket(struct ush_request *rq, struct registration_view *reg)
 {

@@ -44,8 +44,7 @@ extern const size_t web_route_count;
 /* Options of the server over the rows; the caller adds listeners and what its process owns. */
 struct ush_http_options web_http_options(struct web *w);
 
-/* ---- problems (problems.c) ---------------------------------------------------------------------
- */
+/* ---- problems (problems.c) ------------------------------------------------------------------- */
 
 extern const struct ush_problem problem_sold_out, problem_already_registered, problem_team_taken,
     problem_school_limit, problem_not_open, problem_closed, problem_event_cancelled,
@@ -53,8 +52,7 @@ extern const struct ush_problem problem_sold_out, problem_already_registered, pr
     problem_unauthenticated, problem_deadline_passed, problem_too_soon, problem_not_confirmed,
     problem_foreign_origin;
 
-/* ---- records of the API (reply.c)
- * ----------------------------------------------------------------- */
+/* ---- records of the API (reply.c) ------------------------------------------------------------ */
 
 #define MEMBER_DOC "Other people of a team, the lead not among them"
 /* What both ways to register take; the event is named in the body or in the path. */
@@ -110,8 +108,7 @@ void reply_retry_after(struct ush_request *rq, int64_t wait_ms);
 /* "<base>/r/<token>" and "<base>/r/<token><suffix>", in the request's arena. */
 ush_text manage_link(struct ush_request *rq, int64_t id, int64_t manage_rev, const char *suffix);
 
-/* ---- limits (limits.c)
- * --------------------------------------------------------------------------------- */
+/* ---- limits (limits.c) ----------------------------------------------------------------------- */
 
 enum limit_kind { LIMIT_EMAIL, LIMIT_BROWSER, LIMIT_ADDRESS, LIMIT_KINDS };
 struct limits;

@@ -7,8 +7,7 @@
  * timer is involved: under load a flush is as large as what arrived during the one before it, alone
  * it is one item at once.
  *
- *   item:   waiting --taken by a flush--> taken --flush returns--> settled (waiter woken, or
- * done())
+ *   item:   waiting --taken by a flush--> taken --flush returns--> settled: woken, or done()
  *              |
  *              +--cancelled--> withdrawn, never flushed
  *
@@ -18,8 +17,8 @@
  *  3. An item that was accepted is flushed or withdrawn. The flushing task does not stop when its
  *     home is cancelled: it goes on calling o.flush, whose own waits then fail, and so every waiter
  *     gets an answer. When the task cannot be spawned at all, the item is not accepted.
- *  4. `is_flushing` is true from the spawn until the task's last look at the queue, and between
- * that look and the end of the task nothing suspends: no item can fall between two flushing tasks.
+ *  4. `is_flushing` is true from the spawn until the task's last look at the queue. Between that
+ *     look and the end of the task nothing suspends: no item falls between two flushing tasks.
  *  5. The item of a submitter lives on its stack; after its wake-up it is not touched again.
  *
  * The task does not yield between two flushes: those who were just answered run while the next

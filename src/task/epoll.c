@@ -58,8 +58,7 @@ static int control(int op, int fd, uint32_t events)
     return epoll_ctl(ush__loop->epoll->set, op, fd, &e) < 0 ? -errno : 0;
 }
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void on_wake_up(void *ctx __attribute__((unused)), unsigned events __attribute__((unused)))
 {
@@ -176,8 +175,7 @@ static int64_t epoll_wall_ms(struct ush_loop *l __attribute__((unused)))
     return read_clock(CLOCK_REALTIME) / USH_MS;
 }
 
-/* ---- descriptors -------------------------------------------------------------------------------
- */
+/* ---- descriptors ----------------------------------------------------------------------------- */
 
 /* Registers a non-blocking descriptor that is ours now. */
 static int adopt(int fd, uint32_t flags, uint32_t events)
@@ -386,8 +384,7 @@ static int epoll_shutdown_write(int fd)
     return shutdown(fd, SHUT_WR) < 0 ? -errno : 0;
 }
 
-/* ---- foreign descriptors -----------------------------------------------------------------------
- */
+/* ---- foreign descriptors --------------------------------------------------------------------- */
 
 static int epoll_wait_fd(int fd, unsigned events)
 {
@@ -414,8 +411,7 @@ static int epoll_wait_fd(int fd, unsigned events)
     return result;
 }
 
-/* ---- shared listeners --------------------------------------------------------------------------
- */
+/* ---- shared listeners ------------------------------------------------------------------------ */
 
 static int epoll_listener_watch(int fd, ush_ready_fn fn, void *ctx)
 {
@@ -438,8 +434,7 @@ static void epoll_listener_unwatch(int fd)
     ush__fd_end(fd); /* not closed: it belongs to the master */
 }
 
-/* ---- signals -----------------------------------------------------------------------------------
- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 static void read_signals(void *ctx, unsigned events __attribute__((unused)))
 {

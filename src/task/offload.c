@@ -9,7 +9,7 @@
  *      +--task cancelled--> withdrawn, never run
  *
  *  1. At most o.threads jobs run and at most o.queue_max more wait; the next is refused at once. A
-     job counts as running until the loop has seen its result.
+ *     job counts as running until the loop has seen its result.
  *  2. Jobs start in the order they came.
  *  3. ush_offload returns only when fn has returned or will never be called. So arguments may live
  *     on the caller's stack, and a running job makes its task deaf to cancellation.
@@ -20,7 +20,7 @@
  *  5. Threads are started when there is work for them, block all signals (a signal belongs to the
  *     loop's signalfd) and end only in ush_pool_free, which lets them finish the queue first.
  *  6. A pool outlives every ush_offload on it: `users` counts them, and when ush_pool_free finds
- * some that have not returned yet, the last of them frees the memory.
+ *     some that have not returned yet, the last of them frees the memory.
  *
  * Under sim there are no threads. A job that begins gets an alarm at a moment the seed chooses;
  * then fn runs on the loop's stack. Bounds, order and cancellation are those of the real pool, so a

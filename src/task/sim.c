@@ -161,8 +161,7 @@ struct ush_task *ush__sim_next(struct ush_loop *l)
     return tasks[choice];
 }
 
-/* ---- suspensions ------------------------------------------------------------------------------
- */
+/* ---- suspensions ----------------------------------------------------------------------------- */
 
 static void maybe_cancel(struct ush__sim_state *s, struct ush_task *t)
 {
@@ -193,8 +192,7 @@ void ush__sim_parked(struct ush_task *t)
     maybe_cancel(ush__loop->sim, t);
 }
 
-/* ---- the backend ------------------------------------------------------------------------------
- */
+/* ---- the backend ----------------------------------------------------------------------------- */
 
 static void choose_changes(struct ush__sim_state *s)
 {
@@ -349,8 +347,7 @@ const struct ush__backend ush__sim = {
     .wake = no_wake,
 };
 
-/* ---- public -----------------------------------------------------------------------------------
- */
+/* ---- public ---------------------------------------------------------------------------------- */
 
 int ush_sim_run(const struct ush_sim_options *o, ush_fn fn, void *arg,
                 struct ush_sim_report *ret_report)

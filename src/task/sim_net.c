@@ -129,8 +129,7 @@ static struct sim_socket *socket_new(void)
     return k;
 }
 
-/* ---- what becomes known, and when --------------------------------------------------------------
- */
+/* ---- what becomes known, and when ------------------------------------------------------------ */
 
 static void notice_due(struct ush_alarm *a)
 {
@@ -208,8 +207,7 @@ static bool is_broken(struct sim_socket *k)
     return k->is_reset;
 }
 
-/* ---- bytes -------------------------------------------------------------------------------------
- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 ssize_t ush__sim_recv_now(int fd, void *ret_bytes, size_t n)
 {
@@ -279,8 +277,7 @@ int ush__sim_shutdown_write(int fd)
     return send_parcel(k->peer, 0, true);
 }
 
-/* ---- opening and closing -----------------------------------------------------------------------
- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 struct ush_address ush_sim_address(uint16_t port)
 {

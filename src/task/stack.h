@@ -3,8 +3,7 @@
  *
  * A stack lies in a slot of a slab. From the highest address down, a slot holds
  *
- *   colour gap | struct ush_task | first chunk of the task's arena | stack, growing down ... |
- * guard
+ *   colour gap | struct ush_task | first chunk of the task's arena | stack, growing down | guard
  *
  * so a task that waits in shallow code has touched one page in all. The record stays readable
  * while the slot is free: the free list runs through it.

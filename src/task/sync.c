@@ -9,11 +9,11 @@
  *     the same step: the mutex changes its holder, the permit its owner, the message its place,
  *     before the receiver has run. Nobody can overtake, and "free" is never seen in between.
  *  2. So waiters imply that there is nothing to have: a mutex with waiters has a holder, a
- * semaphore with waiters has no free permit, a channel with senders waiting is full, one with
- * receivers waiting is empty and has no sender waiting.
+ *     semaphore with waiters has no free permit, a channel with senders waiting is full, one with
+ *     receivers waiting is empty and has no sender waiting.
  *  3. A task in a queue here has not been cancelled, for cancellation takes it out (ush__park).
- * What is handed over therefore always has a new owner who knows about it: no permit and no message
- *     is lost, and a call that reports -ECANCELED has changed nothing.
+ *     What is handed over therefore always has a new owner who knows about it: no permit and no
+ *     message is lost, and a call that reports -ECANCELED has changed nothing.
  *  4. A call that could be served at once is still a place where a task may be cancelled, charged
  *     and, under sim, interrupted: each begins with ush__enter().
  *

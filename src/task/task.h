@@ -157,8 +157,7 @@ void ush__scope_cancel_all(struct ush_scope *s);
 /* Logs a mistake of the program, with the name of the running task, and ends the process. */
 _Noreturn void ush__panic(const char *fmt, ...) USH_PRINTF(1, 2);
 
-/* ---- decisions of the seed --------------------------------------------------------------------
- */
+/* ---- decisions of the seed ------------------------------------------------------------------- */
 
 enum ush__decision {
     USH__DECIDE_NEXT,   /* which ready task runs */
@@ -179,8 +178,7 @@ int ush__sim_enter(struct ush_task *t);
 void ush__sim_parked(struct ush_task *t);
 struct ush_task *ush__sim_next(struct ush_loop *l);
 
-/* ---- loop -------------------------------------------------------------------------------------
- */
+/* ---- loop ------------------------------------------------------------------------------------ */
 
 /* A call from another thread, run on the loop's stack. Embed it in what it is about. */
 struct ush__post {

@@ -54,8 +54,7 @@ static bool is_in(const struct desk_answer *a)
            a->outcome == SEATS_REPLAYED;
 }
 
-/* ---- students -----------------------------------------------------------------------------------
- */
+/* ---- students -------------------------------------------------------------------------------- */
 
 static struct desk_request request_of(uint32_t key, struct ush_arena *arena)
 {
@@ -243,8 +242,7 @@ static int act(void *arg)
     return 0;
 }
 
-/* ---- a run --------------------------------------------------------------------------------------
- */
+/* ---- a run ----------------------------------------------------------------------------------- */
 
 #define SCRIPT_FIELDS(F, R) F(R, I64, nothing)
 USH_RECORD(script, SCRIPT_FIELDS)

@@ -58,8 +58,7 @@ static const struct ush_route routes[] = {
     {"GET", "/large", answer_large, .doc = "Large."},
 };
 
-/* ---- a client ---------------------------------------------------------------------------------
- */
+/* ---- a client -------------------------------------------------------------------------------- */
 
 enum kind { LOOP, TASK, THREAD, LATE, LENGTH, CHUNKS, STREAM, LARGE, KINDS };
 
@@ -157,8 +156,7 @@ static int run_client(void *arg)
     return 0;
 }
 
-/* ---- a run -------------------------------------------------------------------------------------
- */
+/* ---- a run ----------------------------------------------------------------------------------- */
 
 static int run_site(void *arg __attribute__((unused)))
 {

@@ -291,8 +291,7 @@ START_TEST(cancelled_at_each_suspension)
 }
 END_TEST
 
-/* ---- a stream that is read under one deadline after the other ---------------------------------
- */
+/* ---- a stream that is read under one deadline after the other -------------------------------- */
 
 static char byte_at(size_t i)
 {

@@ -6,8 +6,7 @@
 #include "domain/export.h"
 #include "domain/sample.h"
 
-/* ---- local times --------------------------------------------------------------------------------
- */
+/* ---- local times ----------------------------------------------------------------------------- */
 
 static const struct time_case {
     const char *zone, *typed, *expected; /* RFC 3339 in UTC; NULL = refused */
@@ -71,8 +70,7 @@ START_TEST(zones_that_are_none)
 }
 END_TEST
 
-/* ---- files --------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 #define HEADER                                                                                     \
     "slug,title,category,venue,starts,ends,tz,opens,closes,kind,team_min,team_max,capacity,"       \
@@ -213,8 +211,7 @@ START_TEST(bad_rows_store_nothing)
 }
 END_TEST
 
-/* ---- beside registrations -----------------------------------------------------------------------
- */
+/* ---- beside registrations -------------------------------------------------------------------- */
 
 static int64_t enter(struct fixture *x, const char *event, const char *name, const char *email)
 {

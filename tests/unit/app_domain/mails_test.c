@@ -14,8 +14,7 @@
 #include "domain/mails.h"
 #include "domain/mime.h"
 
-/* ---- headers ------------------------------------------------------------------------------------
- */
+/* ---- headers --------------------------------------------------------------------------------- */
 
 static const struct header_case {
     const char *value, *expected; /* NULL = refused */
@@ -77,8 +76,7 @@ START_TEST(quoted_printable)
 }
 END_TEST
 
-/* ---- messages -----------------------------------------------------------------------------------
- */
+/* ---- messages -------------------------------------------------------------------------------- */
 
 /* RFC 5322: CRLF line ends only, no line over 76, nothing beyond ASCII. */
 static void check_lines(ush_text message)
@@ -127,8 +125,7 @@ START_TEST(a_message_is_well_formed)
     ck_assert_ptr_nonnull(
         strstr(a.at, "From: Tech Fest 2026 home\r\n <usher@fest.example.edu>\r\n"));
     ck_assert_ptr_nonnull(strstr(a.at, "Date: Fri, 13 Mar 2026 12:30:00 +0000\r\n"));
-    ck_assert_ptr_nonnull(
-        strstr(a.at, "Message-ID: <ticket.0000000000001@fest.example.edu>\r\n"));
+    ck_assert_ptr_nonnull(strstr(a.at, "Message-ID: <ticket.0000000000001@fest.example.edu>\r\n"));
     ck_assert_ptr_nonnull(strstr(a.at, "Auto-Submitted: auto-generated\r\n"));
     ck_assert_ptr_nonnull(strstr(a.at, "Content-ID: <qr>\r\n"));
     ck_assert_ptr_nonnull(strstr(a.at, "method=PUBLISH\r\n"));
@@ -211,8 +208,7 @@ START_TEST(calendar)
 }
 END_TEST
 
-/* ---- the job ------------------------------------------------------------------------------------
- */
+/* ---- the job --------------------------------------------------------------------------------- */
 
 struct box {
     char folder[64];

@@ -138,8 +138,7 @@ START_TEST(knows_its_own_batch)
 }
 END_TEST
 
-/* ---- the naive model --------------------------------------------------------------------------
- */
+/* ---- the naive model ------------------------------------------------------------------------- */
 
 enum { KEYS = 12, SCHOOLS = 3, LIVE_MAX = 64 };
 struct live {

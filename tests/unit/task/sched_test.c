@@ -15,8 +15,7 @@ static int nothing(void *arg)
     return 0;
 }
 
-/* ---- order --------------------------------------------------------------------------------------
- */
+/* ---- order ----------------------------------------------------------------------------------- */
 
 struct log {
     char text[64];
@@ -112,8 +111,7 @@ BOTH_TEST(budget_makes_a_busy_task_yield)
     return 0;
 }
 
-/* ---- spawning -----------------------------------------------------------------------------------
- */
+/* ---- spawning -------------------------------------------------------------------------------- */
 
 static int fill_up(void *unused)
 {
@@ -211,8 +209,7 @@ BOTH_TEST(leaf_code_on_the_loops_stack)
     return 0;
 }
 
-/* ---- sleeping -----------------------------------------------------------------------------------
- */
+/* ---- sleeping -------------------------------------------------------------------------------- */
 
 BOTH_TEST(sleep_is_never_too_short)
 {
@@ -224,8 +221,7 @@ BOTH_TEST(sleep_is_never_too_short)
     return 0;
 }
 
-/* ---- the switch keeps what a call must keep
- * ------------------------------------------------------- */
+/* ---- the switch keeps what a call must keep -------------------------------------------------- */
 
 static int round_up(void *arg)
 {
@@ -276,8 +272,7 @@ BOTH_TEST(registers_are_kept)
     return ush_scope_close(&s);
 }
 
-/* ---- posts from other threads
- * --------------------------------------------------------------------- */
+/* ---- posts from other threads ---------------------------------------------------------------- */
 
 enum { POSTS = 2000, THREADS = 4 };
 
@@ -330,8 +325,7 @@ START_TEST(threads_wake_the_loop)
 }
 END_TEST
 
-/* ---- bugs that end the process
- * -------------------------------------------------------------------- */
+/* ---- bugs that end the process --------------------------------------------------------------- */
 
 static int suspend_inside(void *unused)
 {

@@ -219,8 +219,7 @@ BOTH_TEST(child_may_spawn_siblings)
     return 0;
 }
 
-/* ---- bugs that end the process ------------------------------------------------------------------
- */
+/* ---- bugs that end the process --------------------------------------------------------------- */
 
 static int close_in_wrong_order(void *unused)
 {

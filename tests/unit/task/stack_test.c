@@ -17,8 +17,7 @@ enum { SANITIZED = 1 }; /* it catches an overflow itself, and adds memory */
 enum { SANITIZED = 0 };
 #endif
 
-/* ---- overflow
- * -------------------------------------------------------------------------------------- */
+/* ---- overflow -------------------------------------------------------------------------------- */
 
 static __attribute__((noinline)) int dig(int depth)
 {
@@ -85,8 +84,7 @@ START_TEST(overflow_names_the_task)
 }
 END_TEST
 
-/* ---- memory
- * ---------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 enum { MANY = 2000 };
 
@@ -136,8 +134,7 @@ START_TEST(waiting_task_costs_a_page)
 }
 END_TEST
 
-/* ---- the pool by itself
- * ---------------------------------------------------------------------------- */
+/* ---- the pool by itself ---------------------------------------------------------------------- */
 
 START_TEST(superfluous_stacks_are_given_back)
 {
