@@ -44,7 +44,7 @@ ifeq ($(V),)
 say = @printf '  %-6s %s\n' $(1) $(2);
 endif
 
-.PHONY: all deps deps-test run test test-unit test-e2e test-asan test-tsan test-valgrind lint bench \
+.PHONY: all deps deps-test run test test-unit test-e2e test-asan test-tsan test-valgrind fuzz lint bench \
 	clean help format examples
 .DEFAULT_GOAL := all
 MAKEFLAGS += --no-builtin-rules
@@ -102,10 +102,10 @@ $(BUILD)/tests/unit/app_%: $(BUILD)/tests/unit/app_%.c.o $(BUILD)/libapp.a $(BUI
 $(BUILD)/tests/sim/app_%: $(BUILD)/tests/sim/app_%.c.o $(BUILD)/libapp.a $(BUILD)/libusher.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $(objects_first) $(shell pkg-config --libs check) $(LIBS)
-# libFuzzer drives a target in the variant fuzz (tools/fuzz), replay.c in all others. Named for each
-# target, not in the pattern: else make may prefer the pattern of other tests.
-$(fuzz): $(if $(fuzzer),,$(BUILD)/tests/fuzz/replay.c.o)
-$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.c.o $(BUILD)/libusher.a
+# libFuzzer drives a target in the variant fuzz (tools/fuzz), replay.c in all others. A static
+# pattern: else make may prefer the pattern of other tests.
+replay := $(if $(fuzzer),,$(BUILD)/tests/fuzz/replay.c.o)
+$(fuzz): $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.c.o $(replay) $(BUILD)/libusher.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) $(fuzzer) -o $@ $(objects_first) $(LIBS)
 $(BUILD)/tests/%: $(BUILD)/tests/%.c.o $(BUILD)/libusher.a
@@ -134,6 +134,9 @@ test-tsan: deps-test ## the C tests under ThreadSanitizer
 test-valgrind: deps-test ## the C tests under Valgrind
 	@$(MAKE) --no-print-directory build-tests
 	@tools/test $(BUILD) --unit --valgrind
+
+fuzz: deps-test ## look for new inputs that break a parser, 20 s for each
+	@tools/fuzz
 
 lint: deps-test ## floors, format, file and function sizes, warnings as errors
 	@tools/lint
