@@ -128,6 +128,7 @@ def versions():
     for v in ("HTTP/1", "HTTP/1.", "HTTP/.1", "HTTP/11", "HTTP/1.10", "HTTP/01.1", "HTTP/1.01",
               "HTTP/1.1.1", "HTTP/1,1", "HTTP/1.1x", "HTTP/x.1", "HTTP/-1.1", "HTTP/+1.1", "HTTP/",
               "HTTP 1.1", "http/1.1", "Http/1.1", "HTP/1.1", "HTTPS/1.1", "HTTP/ 1.1", "HTTP/1 .1",
+              "HTTP/4294967295.255", "HTTP/............0596.7407.", "HTTP/\r\r1.1",
               "XHTTP/1.1", "HTTP\\1.1", "HTTP/1.1\x00", "HTTP/\xb9.1", "1.1", "ICY/1.1"):
         line(f"version-bad-{v!r}", c, 400, f"GET / {v}")
     add("version-2-preface", c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505)
@@ -146,6 +147,7 @@ def methods():
     get("method-with-nul", "RFC 9110 §5.6.2", 400, method="GE\x00T")
     get("method-non-ascii", "RFC 9110 §5.6.2", 400, method="G\xc8T")
     get("method-empty", c, 400, method="")
+    get("method-of-delimiters", "RFC 9110 §5.6.2", 400, method='G=":<>(e),[T];?"')
     get("method-connect", "RFC 9110 §9.3.6", 501, method="CONNECT", target="a:443",
         host="Host: a:443")
     get("method-connect-path", "RFC 9110 §9.3.6", 501, method="CONNECT", target="/")
@@ -286,6 +288,8 @@ def fields():
     for name, text in {
         "no-colon": "Nothing", "no-colon-space": "No colon", "empty-name": ": x", "colon-alone": ":",
         "space-before-colon": "X : y", "tab-before-colon": "X\t: y", "space-first": " X: y",
+        "nel-before-colon": "X\x85: y", "no-break-space-before-colon": "X\xa0: y",
+        "name-over-two-lines": "X-\r\nY: z", "colon-and-nothing": ":\r\nX: y",
         "tab-first": "\tX: y", "space-in-name": "X Y: z", "tab-in-name": "X\tY: z",
         "underscore": "X_Y: z", "underscore-alone": "_: z", "non-ascii-name": "X\xc3\xab: y",
         "equals": "X=y",
@@ -438,6 +442,7 @@ def lengths():
         "twice-first-empty": "Content-Length:\r\nContent-Length: 5",
         "twice-zero": "Content-Length: 0\r\nContent-Length: 5",
         "space-before-colon": "Content-Length : 5", "tab-before-colon": "Content-Length\t: 5",
+        "nel-before-colon": "Content-Length\x85: 5", "space-for-colon": "Content-Length 5",
         "folded": "Content-Length:\r\n 5", "name-with-underscore": "Content_Length: 5",
         "name-with-tab": "Content\tLength: 5", "other-name-behind": "Content-Length: 5\r\nContent_Length: 9",
         "spaced-name-behind": "Content-Length: 5\r\nContent-Length : 9", "bare-lf-before": "X: y\nContent-Length: 5",
@@ -501,6 +506,7 @@ def codings():
         "name-behind-bare-cr": "X: y\rTransfer-Encoding: chunked",
         "name-non-ascii": "Transfer-Encodin\xc7: chunked", "name-two-colons": "Transfer-Encoding:: chunked",
         "name-space-inside": "Transfer -Encoding: chunked",
+        "name-over-two-lines": "Transfer-\r\nEncoding: chunked",
     }.items():
         post(f"coding-{name}", "RFC 9112 §5", 400, text, "Content-Length: 5", body="hello")
     add("coding-field-in-first-line-fold", "RFC 9112 §2.2",
@@ -568,7 +574,8 @@ def chunk_sizes():
         "17-f": "F" * 17 + "\r\nhello\r\n" + end, "non-ascii": "\xb2\r\nhello\r\n" + end,
         "nul": "5\x00\r\nhello\r\n" + end, "end-with-sign": "+0\r\n\r\n", "end-minus": "-0\r\n\r\n",
         "end-empty": "\r\n\r\n", "lf": "5\nhello\r\n" + end, "cr": "5\rhello\r\n" + end,
-        "cr-cr-lf": "5\r\r\nhello\r\n" + end, "lf-lf": "5\n\nhello\r\n" + end,
+        "cr-cr-lf": "5\r\r\nhello\r\n" + end, "cr-cr-extension": "5\r\r;a\r\nhello\r\n" + end,
+        "words": "INVALID!!!\r\n" + end, "words-behind": "5these-bytes\r\nhello\r\n" + end, "lf-lf": "5\n\nhello\r\n" + end,
         "data-too-long": "5\r\nhello!!\r\n" + end, "data-too-short": "5\r\nhell\r\n" + end,
         "data-without-crlf": "5\r\nhello" + end, "data-lf": "5\r\nhello\n" + end,
         "data-cr": "5\r\nhello\r" + end, "data-lf-cr": "5\r\nhello\n\r" + end,
@@ -628,6 +635,7 @@ def trailers():
     trailer("one", HELLO, "X-Sum: 1")
     trailer("two", HELLO, "X-Sum: 1\r\nX-Other: 2")
     trailer("empty-value", HELLO, "X-Sum:")
+    trailer("like-a-request", HELLO, "X:POST / HTTP/1.1")
     for name in ("Content-Length", "Transfer-Encoding", "Host", "Authorization", "Content-Type",
                  "Cookie", "Connection", "Expect", "Trailer", "TE", "Upgrade", "X-Forwarded-For",
                  "content-length", "Content-Encoding", "Cache-Control", "Forwarded"):

@@ -222,20 +222,21 @@ def converse_all(address, items, deadline_s=60):
     return _collect(sockets, items, deadline_s)
 
 
-def converse_bytewise(address, items, deadline_s=60):
-    """What comes back to each of `items` (bytes, half_close), each on a connection of its own, a
-    byte at a time: the next byte of one goes only after a byte of all others, so that the server
-    has seen the one before."""
+def converse_in_pieces(address, items, deadline_s=60):
+    """What comes back to each of `items` (lists of pieces; None = no more comes from here), each on
+    a connection of its own: the next piece of one goes only after a piece of all others, so that
+    the server has most likely seen the one before."""
     sockets = [dial(address) for _ in items]
-    sending = list(zip(sockets, items))
-    at = 0
+    sending = list(zip(sockets, map(iter, items)))
     while sending:
-        for s, (data, half_close) in sending:
-            if half_close and at == len(data):
+        still = []
+        for s, pieces in sending:
+            piece = next(pieces, b"")
+            if piece is None:
                 s.shutdown(socket.SHUT_WR)
-        sending = [(s, item) for s, item in sending
-                   if at < len(item[0]) and _send(s, item[0][at:at + 1])]
-        at += 1
+            elif piece and _send(s, piece):
+                still.append((s, pieces))
+        sending = still
     return _collect(sockets, items, deadline_s)
 
 

@@ -7,12 +7,13 @@ import email.utils
 import pathlib
 import select
 import time
+from random import Random
 
 import pytest
 
 from conftest import children_of, wait_for
 from http_cases import CASES, NOTHING, OPEN, head
-from raw import Talk, converse, converse_bytewise, parse_answers
+from raw import Talk, converse, converse_in_pieces, parse_answers
 
 PROBE = head("Connection: close", target="/plain").encode()
 PLAIN = head(target="/plain").encode()
@@ -76,9 +77,11 @@ def test_case_then_probe(port, case):
 def test_cases_byte_by_byte(port):
     small = [c for c in CASES if len(c.raw) <= 600]
     assert len(small) > 400
-    items = [(c.raw, True) if c.then == NOTHING else (c.raw + PROBE, False) for c in small]
+    items = [[c.raw[i:i + 1] for i in range(len(c.raw))]
+             + ([None] if c.then == NOTHING else [PROBE[i:i + 1] for i in range(len(PROBE))])
+             for c in small]
     failures = []
-    for case, came in zip(small, converse_bytewise(port, items)):
+    for case, came in zip(small, converse_in_pieces(port, items)):
         try:
             if case.then == NOTHING:
                 assert came == b"", case.clause
@@ -87,6 +90,28 @@ def test_cases_byte_by_byte(port):
         except AssertionError as e:
             failures.append(f"{case}: {e}")
     assert not failures, "\n".join(failures)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_pipelines(port, seed):
+    """Rows that leave the connection open, in any order and cut anywhere, on a hundred connections
+    at once: each hears its own answers, in order."""
+    random = Random(seed)
+    rows = [c for c in CASES if c.then == OPEN and len(c.raw) < 2000]
+    plans = [random.choices(rows, k=10) for _ in range(100)]
+    items = [[*cut(random, b"".join(c.raw for c in plan)), PROBE] for plan in plans]
+    for plan, came in zip(plans, converse_in_pieces(port, items)):
+        answers = [a for a in parse_answers(came, sum((c.methods for c in plan), []))
+                   if a.status >= 200]
+        wanted = sum((c.want for c in plan), []) + [(200, b"Hello, World!")]
+        assert [a.status for a in answers] == [w[0] for w in wanted], (seed, plan)
+        for answer, (_, body) in zip(answers, wanted):
+            assert body is None or answer.body == body, (seed, plan)
+
+
+def cut(random, data):
+    ends = sorted(random.sample(range(1, len(data)), 8)) + [len(data)]
+    return [data[a:b] for a, b in zip([0, *ends], ends)]
 
 
 # ---- interim answers: RFC 9110 §10.1.1 ---------------------------------------------------------
