@@ -4,6 +4,7 @@
  *
  *   server.c    start, drain, accepting, the table of connections, time-outs
  *   conn.c      the life of a connection: which bytes are a request, what becomes of it
+ *   input.c     bytes that wait: for the rest of their request, for the task of it
  *   body.c      bodies: length, chunks, limits; decoding them into records
  *   route.c     from a path to a row of the table
  *   exchange.c  one request in its task (or on the loop's stack): handler, deadline, verdict
@@ -288,21 +289,10 @@ void ush__conn_ready(void *conn, unsigned events);
  * nothing left to do. Never suspends; runs on the loop's stack and at the end of a request's task.
  */
 enum ush__step ush__conn_pump(struct ush_conn *c);
-/* The request that the pump has just answered RUN for; good until the next step. NULL without
- * memory: then the connection has been ended. */
-const struct ush__parcel *ush__conn_parcel(struct ush_conn *c);
 /* Pumps, and gives the request that needs it a task. On the loop's stack. */
 void ush__conn_go_on(struct ush_conn *c);
 /* Lets other connections go first: the pump continues in the next turn. */
 void ush__conn_give_way(struct ush_conn *c);
-/* The request at the front has been answered. */
-void ush__input_next(struct ush__input *in);
-void ush__input_free(struct ush_conn *c);
-/* Bytes of a head with the fields that it has, and a copy of it whose slices, which lie in the n
- * bytes at `base`, are moved by `by`. */
-size_t ush__head_bytes(const struct ush_head *head);
-void ush__head_move(struct ush_head *to, const struct ush_head *from, const char *base, size_t n,
-                    ptrdiff_t by);
 /* The path of the head, normalised: in place where it can be, else in the arena. 0 or negative. */
 int ush__path_of(const struct ush_head *head, struct ush_arena *arena, ush_text *ret);
 /* A refusal on the level of framing: a reply without a request, then closed. `in` begins with what
@@ -312,6 +302,25 @@ void ush__conn_refuse(struct ush_conn *c, const struct ush__input *in, int statu
 void ush__conn_end(struct ush_conn *c);
 /* The client is known to have left: cancels what runs for it, if that has no side effects. */
 void ush__conn_left(struct ush_conn *c);
+
+/* ---- input.c -------------------------------------------------------------------------------- */
+
+/* Puts what `from` has left into a block of the connection with `room` free bytes behind it; frees
+ * the one before. -ENOMEM. */
+int ush__input_hold(struct ush_conn *c, const struct ush__input *from, size_t room);
+/* Room to receive into behind what the connection's block holds. -ENOMEM. */
+int ush__input_make_room(struct ush_conn *c);
+/* The request at the front has been answered. */
+void ush__input_next(struct ush__input *in);
+void ush__input_free(struct ush_conn *c);
+/* The request that the pump has just answered RUN for; good until the next step. NULL without
+ * memory: then the connection has been ended. */
+const struct ush__parcel *ush__conn_parcel(struct ush_conn *c);
+/* Bytes of a head with the fields that it has, and a copy of it whose slices, which lie in the n
+ * bytes at `base`, are moved by `by`. */
+size_t ush__head_bytes(const struct ush_head *head);
+void ush__head_move(struct ush_head *to, const struct ush_head *from, const char *base, size_t n,
+                    ptrdiff_t by);
 
 /* ---- body.c --------------------------------------------------------------------------------- */
 

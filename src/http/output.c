@@ -33,10 +33,10 @@ static void restart_time(struct ush_conn *c)
     ush_timeout_start(&c->http->write_time, &c->timeout);
 }
 
-static void box_add(struct ush_conn *c, ush_text bytes, bool is_static)
+static void box_add(struct ush_conn *c, ush_text bytes, const struct ush__output_options *o)
 {
     struct ush__box *b = c->box;
-    size_t held = b ? b->len - b->at : 0, copied = is_static ? 0 : bytes.len;
+    size_t held = b ? b->len - b->at : 0, copied = o->is_static ? 0 : bytes.len;
     assert(!b || b->tail.len == 0);
     if (!b || b->cap - b->len < copied) {
         struct ush__box *more = malloc(sizeof(*more) + held + copied);
@@ -52,7 +52,7 @@ static void box_add(struct ush_conn *c, ush_text bytes, bool is_static)
         free(b);
         c->box = b = more;
     }
-    if (is_static)
+    if (o->is_static)
         b->tail = bytes;
     else
         memcpy(b->bytes + b->len, bytes.at, bytes.len);
@@ -77,12 +77,12 @@ static bool send_some(struct ush_conn *c, ush_text *bytes)
     return bytes->len < before;
 }
 
-static void push(struct ush_conn *c, ush_text bytes, bool is_static)
+static void push(struct ush_conn *c, ush_text bytes, const struct ush__output_options *o)
 {
     if (!c->box)
         send_some(c, &bytes);
     if (bytes.len > 0 && !c->gone)
-        box_add(c, bytes, is_static);
+        box_add(c, bytes, o);
 }
 
 /* The bytes of a part are on their way. In HANDLER the task looks after its connection. */
@@ -107,7 +107,7 @@ void ush__output_flush(struct ush_http *h)
         size_t len = h->parts[i].len;
         if (c) {
             c->has_part = false;
-            push(c, (ush_text){rest.at, len}, false);
+            push(c, (ush_text){rest.at, len}, &(struct ush__output_options){0});
             part_sent(c);
         }
         rest.at += len;
@@ -157,7 +157,7 @@ void ush__output_send(struct ush_conn *c, ush_text bytes, const struct ush__outp
         ush__output_add(c, fits);
     }
     ush__output_flush(h);
-    push(c, (ush_text){bytes.at + fits, bytes.len - fits}, o->is_static);
+    push(c, (ush_text){bytes.at + fits, bytes.len - fits}, o);
 }
 
 void ush__output_writable(struct ush_conn *c)

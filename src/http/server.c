@@ -352,17 +352,19 @@ void ush__http_left(struct ush_http *h)
         ush_event_set(&h->ended);
 }
 
-/* Ends what waits for nothing. With `all`, the rest too: handlers are cancelled. */
-static void end_connections(struct ush_http *h, bool all)
+/* Ends the quiet ones, that wait for nothing; or all, and cancels their handlers. */
+enum whom { QUIET, ALL };
+static void end_connections(struct ush_http *h, enum whom whom)
 {
+    ush__output_flush(h);
     for (size_t i = 0; i < USH__ADDRESS_BUCKETS; i++)
         USH_EACH_SAFE (&h->buckets[i], l) {
             struct ush_conn *c = USH_CONTAINER(l, struct ush_conn, in_bucket);
             bool is_quiet = c->state == USH__IDLE || (c->state == USH__HEAD && !c->in);
             if (c->state != USH__HANDLER) {
-                if (all || is_quiet)
+                if (whom == ALL || is_quiet)
                     ush__conn_free(c);
-            } else if (c->x && c->x->scope && (all || c->x->is_event_stream)) {
+            } else if (c->x && c->x->scope && (whom == ALL || c->x->is_event_stream)) {
                 ush_scope_cancel(c->x->scope, USH_CANCEL_SHUTDOWN);
             }
         }
@@ -383,10 +385,10 @@ int ush_http_drain(struct ush_http *h, int64_t deadline_ns)
     h->is_draining = true;
     for (size_t i = 0; i < h->o.listener_count; i++)
         ush_acceptor_pause(&h->acceptors[i]);
-    end_connections(h, false);
+    end_connections(h, QUIET);
     int r = wait_until(h, deadline_ns);
     if (r < 0) {
-        end_connections(h, true);
+        end_connections(h, ALL);
         if (wait_until(h, ush_now_ns() + CUT_MS * (int64_t)USH_MS) < 0)
             return -ETIMEDOUT; /* a handler does not end: its memory must stay */
     }

@@ -44,6 +44,7 @@ static const struct ush_route routes[] = {
     {"GET", "/sell", sell, .doc = "S."},
     {"POST", "/point", take_point, .doc = "P.", .body = &point_record},
     {"GET", "/point", take_point, .doc = "P.", .query = &point_record},
+    {"GET", "/page", take_point, .doc = "P.", .query = &point_record, .is_page = true},
     {"POST", "/form", take_form, .doc = "F.", .body = &point_record, .takes_form = true,
      .faults_to_handler = true},
 };
@@ -144,10 +145,13 @@ BOTH_TEST(query_records)
     struct site s;
     open_site(&s, NULL);
     int c = site_connect(&s);
-    ck_assert_str_eq(ask(c, GET("/point?name=a%20b&x=7&fbclid=1"))->body, "a b 7");
+    ck_assert_str_eq(ask(c, GET("/point?name=a%20b&x=7"))->body, "a b 7");
     ck_assert_int_eq(ask(c, GET("/point?name=a"))->status, 422);
     ck_assert_int_eq(ask(c, GET("/point"))->status, 422);
-    ck_assert_int_eq(calls, 1);
+    /* A program that mistypes a name is told; links to pages get names added on their way. */
+    ck_assert_int_eq(ask(c, GET("/point?name=a&x=7&fbclid=1"))->status, 422);
+    ck_assert_str_eq(ask(c, GET("/page?name=a&x=7&fbclid=1"))->body, "a 7");
+    ck_assert_int_eq(calls, 2);
     ush_close(c);
     return site_close(&s);
 }
