@@ -2,6 +2,10 @@
  * cli.h - the command line: one table of commands, one way to read options, to open the database
  * and to print.
  *
+ *     cli.c     finds the command, reads options, opens      event.c   usher event ...
+ *     print.c   sentences, records, tables, progress         reg.c     usher reg ...
+ *     store.c   init, migrate, verify, version               mail.c    usher mail ...
+ *
  * A command is a row in the table of cli.c. Its options are the row's own, `--json`, and every
  * setting of the program (`--database-url`, `--workers`, …), which override the environment. A
  * command prints through cli_print_*, so that `--json` works everywhere in the same way: what goes

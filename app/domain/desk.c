@@ -23,7 +23,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "domain/register.h"
+#include "domain/form.h"
 
 #include "gen/sql.h"
 

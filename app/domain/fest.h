@@ -5,13 +5,15 @@
  * competition or workshop with its own places. A *registration* is one place: a person or a team.
  * A *participant* is a person inside it; position 0 is the lead, whose address mail goes to.
  *
- *     seats.c     who gets a place: one pure function        settings.c  the table of settings
- *     register.c  the operation that registers, in batches   tickets.c   keys, links, codes
- *     desk.c      what a web handler calls to register       qr.c        QR as SVG and PNG
- *     places.c    cancel, promote, capacity, open, close     mime.c      a mail as bytes
- *     events.c    the events in memory, once per worker      ics.c       a calendar file
- *     people.c    reading, correcting, sending again         mails.c     the mail jobs
- *     import.c    events from CSV and JSON                   zone.c      local times
+ *     fest.c      opening; every operation there is          settings.c  the table of settings
+ *     seats.c     who gets a place: one pure function        tickets.c   keys, links, codes
+ *     register.c  the operation that registers, in batches   qr.c        QR as SVG and PNG
+ *     desk.c      what a web handler calls to register       ics.c       a calendar file
+ *     form.c      from what was typed to keys and checks     zone.c      local times
+ *     places.c    cancel, promote, capacity, open, close     mails.c     the mail jobs
+ *     events.c    the events in memory, once per worker      compose.c   what a mail says
+ *     people.c    reading, correcting, sending again         mime.c      a mail as bytes
+ *     import.c    events from CSV and JSON                   mail_status.c  how the mails stand
  *     export.c    registrations to CSV and JSON              sample.c    a fest to try things on
  *     verify.c    rows recounted against counters
  *

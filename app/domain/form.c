@@ -13,7 +13,7 @@
  */
 #include <stdio.h>
 
-#include "domain/register.h"
+#include "domain/form.h"
 
 static ush_text hash(const struct fest *f, enum hash_use use, int64_t event, const ush_text *parts,
                      size_t n, struct ush_arena *arena)

@@ -13,7 +13,7 @@
 
 #include "domain/mails.h"
 #include "domain/places.h"
-#include "domain/register.h"
+#include "domain/form.h"
 #include "gen/sql.h"
 
 USH_RECORD_DEFINE(participant, PARTICIPANT_FIELDS)

@@ -20,7 +20,7 @@
  * Keys are 16-byte keyed hashes made by the caller, so this file needs no secret, and their first
  * bytes serve as hash values as they are.
  */
-#include "domain/register.h"
+#include "domain/form.h"
 
 #include <stdlib.h>
 

@@ -3,10 +3,12 @@
  *
  *     routes.c         every address of this program, one row each: start here
  *     register.c       POST /register and its forms: the main job
+ *     form.c           what the template of the form asks
  *     events.c         the list of events, one event, availability: pages and API
  *     registrations.c  one registration through the API
  *     ticket.c         the ticket page and its buttons
  *     reply.c          the records of the API, and how domain answers become replies
+ *     problems.c       every kind of failure that this application answers with
  *     pages.c          the frame of a page, and the problem page
  *     outbox.c         the mails that were written to files, for trying things out
  *     limits.c         how often somebody may ask

@@ -10,8 +10,9 @@
  *   exchange.c  one request in its task (or on the loop's stack): handler, deadline, verdict
  *   reply.c     replies as handlers describe them, and the bytes that they become
  *   output.c    bytes on their way out: one buffer per worker, a box per slow reader
- *   stream.c, problem.c, asset.c, docs.c    kinds of replies
- *   parse.h     the pure readers of the protocol
+ *   stream.c, problem.c, asset.c, docs.c, openapi.c    kinds of replies
+ *   request.c   what a handler asks of its request by name
+ *   parse.h     the pure readers of the protocol: head.c, chunks.c, path.c, header.c, origin.c
  *
  *               accept
  *                 |            first byte              head whole, body not

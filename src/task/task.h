@@ -2,6 +2,14 @@
  * task.h - what the files of the task module share: the task record, the loop, park and wake,
  * and the table that a backend fills. Not public; include/usher/task.h is.
  *
+ *     loop.c   ush_run: poll, alarms, posts, ready tasks   gather.c   n calls, cap at once
+ *     sched.c  which task runs; park and wake              sync.c     mutex, semaphore, channel
+ *     scope.c  who waits for whom; cancelling              batch.c    items flushed together
+ *     stack.c  slabs of stacks; switch_*.S                 offload.c  threads for what blocks
+ *     timer.c  alarms                                      watch.c    names what holds the loop
+ *     fd.c     who waits for a descriptor                  dump.c     the tree of tasks as text
+ *     epoll.c  the backend for service                     sim.c, sim_net.c  the seed's backend
+ *
  * A task is in one of four states, and these are all the edges:
  *
  *            spawn                  the loop picks it

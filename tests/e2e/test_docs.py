@@ -243,6 +243,21 @@ def test_output_that_is_shown_is_printed(doc):
                 assert l in printed.split("\n"), f"{doc}:{line}: {l}"
 
 
+@pytest.mark.parametrize("header", [
+    "src/base/base.h", "src/task/task.h", "src/record/record.h", "src/http/http.h", "src/sql/sql.h",
+    "src/fetch/fetch.h", "src/jobs/jobs.h", "src/master/master.h", "app/domain/fest.h",
+    "app/web/web.h", "app/cli/cli.h"])
+def test_tables_of_contents_are_whole(header):
+    contents = text_of(header).split("*/")[0]
+    folder = os.path.dirname(header)
+    for f in TRACKED:
+        if os.path.dirname(f) == folder and f.endswith(".c"):
+            name = os.path.basename(f)
+            assert re.search(rf"(?<![a-z_]){re.escape(name)}", contents), f"{header} leaves out {name}"
+    for name in re.findall(r"(?<![a-z_/])[a-z_]+\.c\b", contents):
+        assert f"{folder}/{name}" in TRACKED, f"{header} lists {name}"
+
+
 def test_the_template_of_its_reference_compiles(tmp_path):
     doc = "docs/templates.md"
     html = next(b[3] for b in blocks(doc) if b[1] == "html")

@@ -21,7 +21,7 @@
 
 #include <stdatomic.h>
 
-#include "domain/register.h"
+#include "domain/form.h"
 #include "gen/sql.h"
 
 enum { STUDENTS = 8, TASKS = 7, KEYS = 10, WORKERS = 2 };

@@ -1,8 +1,8 @@
 /*
- * register.h (internal) - from what a student typed to what op_register and op_edit are handed.
+ * form.h (internal) - from what a student typed to what op_register and op_edit are handed.
  */
-#ifndef DOMAIN_REGISTER_H
-#define DOMAIN_REGISTER_H
+#ifndef DOMAIN_FORM_H
+#define DOMAIN_FORM_H
 
 #include "domain/desk.h"
 
