@@ -258,6 +258,36 @@ def test_tables_of_contents_are_whole(header):
         assert f"{folder}/{name}" in TRACKED, f"{header} lists {name}"
 
 
+def includes():
+    """module -> the modules whose headers it includes; a public header is its module's."""
+    library = {os.path.dirname(f)[4:] for f in TRACKED if f.startswith("src/")}
+
+    def module(folder, header):
+        name = header.replace("sim", "task") if folder == "usher" else folder
+        return f"src/{name}" if name in library else f"app/{name}"
+
+    out = {}
+    for f in TRACKED:
+        if not re.fullmatch(r"(src|app|include)/.*\.[ch]", f) or f == "include/usher/usher.h":
+            continue
+        public = re.fullmatch(r"include/usher/(\w+)\.h", f)
+        here = module("usher", public[1]) if public else os.path.dirname(f)
+        named = re.findall(r'^#include "(\w+)/(\w+)\.h"', text_of(f), flags=re.M)
+        out.setdefault(here, set()).update(module(*n) for n in named if n[0] != "gen")
+    return {k: v - {k} for k, v in out.items()}
+
+
+def test_the_arrows_of_the_floors_are_those_of_the_includes():
+    def reach(folder):
+        return arrows[folder].union(*(reach(f) for f in arrows[folder]))
+
+    arrows = includes()
+    needed = {f"{a} --> {b}" for a in arrows for b in arrows[a]
+              if not any(b in reach(c) for c in arrows[a] if c != b)}
+    drawn = next(b[3] for b in blocks("ARCHITECTURE.md") if b[1] == "mermaid")
+    assert set(re.findall(r"\S+ --> \S+", drawn)) == needed
+
+
 def test_the_template_of_its_reference_compiles(tmp_path):
     doc = "docs/templates.md"
     html = next(b[3] for b in blocks(doc) if b[1] == "html")
