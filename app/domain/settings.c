@@ -31,7 +31,7 @@ const struct ush_setting settings_table[] = {
     ROW("REQUEST_TIMEOUT_MS", INT, request_timeout_ms, "10000", .min = 100, .max = 600000,
         .doc = "a request that takes longer ends with 503"),
     ROW("MAX_CONNECTIONS", INT, max_connections, "4096", .min = 16, .max = 200000,
-        .doc = "connections per web worker"),
+        .doc = "connections of all web workers together"),
     ROW("SQLITE_SYNC", CHOICE, sqlite_sync, "full", .choices = "full|normal", .at_start = true,
         .doc = "normal may lose the last registrations when the power fails"),
     ROW("MAIL_URL", TEXT, mail_url, "file:outbox",
