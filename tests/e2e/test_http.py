@@ -1,4 +1,4 @@
-"""The protocol, from outside: the rows of http_cases.py against examples/waits, each delivered
+"""The protocol, from outside: the rows of http_case.py against examples/waits, each delivered
 whole and byte by byte, and behind each a good request on the same connection. Then what a row
 cannot say: interim answers, the clock, and clients that are slow, silent, or many."""
 
@@ -137,12 +137,17 @@ def test_no_continue_when_the_body_is_there(port):
         assert talk.send(expecting("Content-Length: 5") + b"hello").read().status == 200
 
 
-def test_no_continue_for_http_1_0(port):
+@pytest.mark.parametrize("first,then", [
+    (expecting("Content-Length: 5", version="HTTP/1.0"), b"hello"),
+    (expecting("Content-Length: 5") + b"he", b"llo"),
+])
+def test_no_continue_for_http_1_0_or_a_body_under_way(port, first, then):
     with Talk(port) as talk:
-        talk.send(expecting("Content-Length: 5", version="HTTP/1.0"))
+        talk.send(first)
         with Talk(port) as other:  # the first has been read when this is answered
             other.ask(PLAIN)
-        assert talk.send(b"hello").read().status == 200
+        answer = talk.send(then).read()
+        assert (answer.status, answer.body) == (200, b"hello")
 
 
 @pytest.mark.parametrize("status,raw", [
@@ -164,7 +169,8 @@ def test_no_continue_for_a_refused_body(port, status, raw):
 def test_date_is_now_and_moves(port):
     with Talk(port) as talk:
         first = talk.ask(PLAIN).get("Date")
-        then = wait_for("another date", lambda: (d := talk.ask(PLAIN).get("Date")) != first and d, 3)
+        then = wait_for("another date",
+                        lambda: (now := talk.ask(PLAIN).get("Date")) != first and now, 3)
     assert abs(email.utils.parsedate_to_datetime(then).timestamp() - time.time()) < 2
 
 
@@ -178,6 +184,15 @@ def test_refused_upload_hears_why(port):
     with Talk(port) as talk:
         talk.send(head(f"Content-Length: {len(body)}", method="POST").encode() + body)
         assert talk.read().status == 413
+
+
+def test_refused_client_may_finish_sending(port):
+    """The server has ended its side and reads on; a reset would fail the second send."""
+    with Talk(port) as talk:
+        talk.send(head("Content-Length: 70000", method="POST").encode())
+        assert talk.read().status == 413 and talk.rest() == b""
+        for _ in range(7):
+            talk.socket.sendall(b"x" * 10000)
 
 
 def resident(pid):

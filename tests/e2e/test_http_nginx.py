@@ -1,4 +1,4 @@
-"""The rows of http_cases.py through real nginx: what it forwards, we read with its boundaries.
+"""The rows of http_case.py through real nginx: what it forwards, we read with its boundaries.
 
     client -- bytes of a row, good request --> nginx --> tap --> examples/waits
 

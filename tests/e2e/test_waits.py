@@ -1,5 +1,5 @@
-"""The examples as what they are shown for: every endpoint, five hundred waits at once, hashing beside
-quick answers, and a master that drains, heals and takes its workers with it."""
+"""The examples as what they are shown for: every endpoint, five hundred waits at once, hashing
+beside quick answers, and a master that drains, heals and takes its workers with it."""
 
 import concurrent.futures
 import json
