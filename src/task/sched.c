@@ -181,9 +181,8 @@ static void finish(struct ush_loop *l, struct ush_task *t)
 {
     struct ush_scope *home = t->home;
     int result = t->result;
-    if (t->scope != home)
-        ush__panic("task \"%s\" spawned at %s returned with scope \"%s\" open", t->name, t->site,
-                   t->scope->name);
+    if (t->scope != home) /* the open scope lay on the stack and is gone */
+        ush__panic("task \"%s\" spawned at %s returned with a scope open", t->name, t->site);
     if (t->id == 1) {
         l->root_result = result;
         l->is_root_done = true;

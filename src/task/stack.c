@@ -90,7 +90,7 @@ static long mprotect_budget(void)
 
 static enum ush__guards guards_probe(void)
 {
-    const char *forced = getenv("USHER_GUARDS");
+    const char *forced = getenv("USH_GUARDS");
     if (forced && strcmp(forced, "canary") == 0)
         return USH__GUARD_CANARY;
     if (forced && strcmp(forced, "mprotect") == 0)

@@ -33,7 +33,7 @@ struct ush__stack {
     bool is_trimmed;      /* pages below the first were given back since it was last used */
 };
 
-/* How an overflow is caught. USHER_GUARDS=markers|mprotect|canary forces one (for tests). */
+/* How an overflow is caught. USH_GUARDS=markers|mprotect|canary forces one (for tests). */
 enum ush__guards { USH__GUARD_MARKERS, USH__GUARD_MPROTECT, USH__GUARD_CANARY };
 
 /* `slot_bytes` is a power of two, at least 32 KiB. NULL without memory. */

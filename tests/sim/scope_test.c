@@ -273,7 +273,7 @@ START_TEST(rules_hold_over_seeds)
                       "seed %llu is not reproducible", (unsigned long long)seed);
     }
     /* The test would be worth nothing if the programs were all trivial. */
-    ck_assert_uint_gt(suspensions, (uint64_t)slower(SEEDS) * 20);
+    ck_assert_uint_gt(suspensions, (uint64_t)slower(SEEDS) * 10);
     ck_assert_uint_gt(distinct, (uint64_t)slower(SEEDS) * 9 / 10);
 }
 END_TEST

@@ -70,8 +70,10 @@ BOTH_TEST(all_bytes_come_in_order)
     for (size_t got = 0; got < BIG;) {
         ssize_t n = ush_recv(fds[0], bytes, sizeof bytes);
         ck_assert_int_gt(n, 0);
+        int wrong = 0; /* Check's assertions are too slow for a million */
         for (ssize_t i = 0; i < n; i++, got++)
-            ck_assert_int_eq(bytes[i], (char)(got * 7 + got / 1000));
+            wrong += bytes[i] != (char)(got * 7 + got / 1000);
+        ck_assert_int_eq(wrong, 0);
     }
     ck_assert_int_eq(ush_scope_close(&s), 0);
     close_both(fds);

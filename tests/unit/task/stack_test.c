@@ -51,7 +51,7 @@ static int in_a_child(const char *guards, int depth, char *ret_said, size_t room
     pid_t pid = fork();
     if (pid == 0) {
         dup2(fds[1], 2);
-        setenv("USHER_GUARDS", guards, 1);
+        setenv("USH_GUARDS", guards, 1);
         struct ush_loop_options o = {.backend = USH_BACKEND_EPOLL};
         _exit(ush_run(&o, spawn_deep, (void *)(intptr_t)depth) == 0 ? 0 : 9);
     }
