@@ -101,7 +101,7 @@ START_TEST(usr1_reopens_the_log_and_dumps)
     b.o.log_file = file;
     begin();
     char wanted[] = "worker.ready";
-    int64_t deadline = ush_now_ns() + PATIENCE_MS * (int64_t)USH_MS;
+    int64_t deadline = ush_now_ns() + PATIENCE_MS * USH_MS;
     for (const char *name = file;;) {
         static char text[1 << 16];
         int fd = open(name, O_RDONLY);
