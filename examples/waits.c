@@ -73,11 +73,6 @@ static int hash(struct ush_request *rq)
     return ush_reply(rq, 200, "text/plain", ush_text_of(hex));
 }
 
-static int ok(struct ush_request *rq)
-{
-    return ush_reply(rq, 200, "text/plain", USH_T("OK"));
-}
-
 static int send_back(struct ush_request *rq)
 {
     return ush_reply(rq, 200, "application/octet-stream", rq->body);
@@ -119,12 +114,15 @@ static int cookies(struct ush_request *rq)
     return reply_lines(rq, &b);
 }
 
+static const struct ush_asset ok = {
+    .path = "/", .content_type = "text/plain", .etag = "\"ok\"", .plain = {"OK", 2}};
+
 static const struct ush_route routes[] = {
     {"GET", "/plain", plain, USH_LOOP, "A constant."},
     {"GET", "/json", json, USH_LOOP, "A record.", .reply = &message_record},
     {"GET", "/wait", wait_a_while, .doc = "Waits.", .deadline_ms = WAIT_MS_MAX + 1000},
     {"POST", "/hash", hash, .doc = "Hashes.", .raw_body = true, .deadline_ms = 60000},
-    {"GET", "/", ok, .doc = "OK."},
+    {"GET", "/", .asset = &ok, .doc = "OK."},
     {"POST", "/", send_back, .doc = "The body back.", .raw_body = true},
     {"GET", "/echo", echo, .doc = "The header fields."},
     {"POST", "/echo", echo, .doc = "The header fields.", .raw_body = true},

@@ -306,7 +306,22 @@ def semantics():
     post("range-of-post", "RFC 9110 §14.2", HELLO, "Content-Length: 5", "Range: bytes=0-1",
          body="hello", nginx="it serves ranges itself")
     get("accept-nonsense", "RFC 9110 §12.5.1", OK, "Accept: application/x-nonsense")
-    get("if-none-match", "RFC 9110 §13.1.2", OK, 'If-None-Match: "x"')
+    c = "RFC 9110 §13.1.2"
+    known = (304, b"")
+    tag = {"ETag": '"ok"', "Content-Length": None}
+    get("if-none-match-other", c, OK, 'If-None-Match: "x"', check={"ETag": '"ok"'})
+    for name, text in {"": '"ok"', "-weak": 'W/"ok"', "-star": "*",
+                       "-list": '"a" , "ok","b"'}.items():
+        get(f"if-none-match{name}", c, known, f"If-None-Match: {text}", check=tag)
+    for name, text in {"-case": '"OK"', "-unquoted": "ok", "-cut": '"ok', "-empty": "",
+                       "-part": '"okay"'}.items():
+        get(f"if-none-match{name}", c, OK, f"If-None-Match: {text}")
+    get("if-none-match-of-head", c, known, 'If-None-Match: "ok"', method="HEAD", check=tag)
+    get("if-none-match-before-date", "RFC 9110 §13.2.2", known, 'If-None-Match: "ok"',
+        "If-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT")
+    get("if-none-match-with-body", c, known, 'If-None-Match: "ok"', "Content-Length: 5",
+        body="hello")
+    get("if-none-match-of-plain", c, PLAIN, "If-None-Match: *", target="/plain")
     get("if-modified-since-future", "RFC 9110 §13.1.3", OK,
         "If-Modified-Since: Thu, 01 Jan 2099 00:00:00 GMT")
     post("type-twice", "RFC 9110 §5.3", 400, "Content-Length: 5", "Content-Type: text/plain",

@@ -148,7 +148,7 @@ def test_killed_master_takes_its_workers_along(waits):
     server = waits("--workers", "3")
     workers = children_of(server.process.pid)
     with Talk(server.port, 30) as talk:
-        talk.send(head(target="/wait?ms=60000").encode())
+        assert talk.ask(PLAIN + head(target="/wait?ms=60000").encode()).status == 200
         server.process.kill()
         server.process.wait()
         wait_for("the workers to end", lambda: not any(map(is_alive, workers)), 2)
