@@ -10,11 +10,12 @@
  *  4. The post of a role that is_last has one process at a time: the next is not forked before the
  *     one before it is reaped.
  *
- * Back-off. A death waits 0.1 s; each further *early* death (before being ready, or within a
- * second after it) doubles that up to 10 s. Five deaths in 30 s make the post degraded: it is said
- * once, counted on the scoreboard, and early deaths then wait 10 s. A worker that served well
- * before it died is replaced after 0.1 s however often that happens: the wait protects the machine
- * from a worker that cannot start, not the world from one that is killed again and again.
+ * Back-off. A death waits 0.1 s; each further *early* death (before being ready, or by its own
+ * doing within a second after it) doubles that up to 10 s. Five deaths in 30 s make the post
+ * degraded: it is said once, counted on the scoreboard, and early deaths then wait 10 s. A worker
+ * that served well before it died, or was killed from outside once it served, is replaced after
+ * 0.1 s however often that happens: the wait protects the machine from a worker that cannot start,
+ * not the world from one that is killed again and again.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -204,10 +205,13 @@ static void say_how_it_ended(const struct ush__master *m, const struct ush__plac
 }
 
 /* Counts the death and sets when the post may be given again. */
-static void back_off(struct ush__master *m, struct ush__post *post, const struct ush__place *p)
+static void back_off(struct ush__master *m, struct ush__post *post, const struct ush__place *p,
+                     int status)
 {
     int64_t now = ush_now_ns();
-    bool was_early = !p->ready_ns || now - p->ready_ns < USH__EARLY_MS * (int64_t)USH_MS;
+    bool by_others = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    bool was_early =
+        !p->ready_ns || (!by_others && now - p->ready_ns < USH__EARLY_MS * (int64_t)USH_MS);
     post->early = was_early ? post->early + 1 : 0;
     post->deaths_ns[post->death_count++ % USH__DEATHS] = now;
     int64_t oldest = post->deaths_ns[post->death_count % USH__DEATHS];
@@ -256,7 +260,7 @@ bool ush__place_ended(struct ush__master *m, pid_t pid, int status)
     struct ush__post *post = p->post;
     if (post) {
         m->board->died++;
-        back_off(m, post, p);
+        back_off(m, post, p, status);
         if (m->stage == USH__FIRST_START && (WIFEXITED(status) || post->early >= USH__DEATHS))
             fail_start(m, p);
         if (post->place == p)
