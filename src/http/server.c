@@ -23,8 +23,9 @@
 
 enum {
     SLAB_CONNS = 64,
-    HOLD_MS = 2,   /* a worker with more than its share leaves connections to others for so long */
-    CUT_MS = 5000, /* for handlers to end once they are cancelled */
+    HOLD_MS = 2,    /* a worker with more than its share leaves connections to others for so long */
+    CUT_MS = 5000,  /* for handlers to end once they are cancelled */
+    LAST_MS = 1000, /* for a request that is on its way to a connection that lies idle */
 };
 
 struct ush__slab {
@@ -352,9 +353,11 @@ void ush__http_left(struct ush_http *h)
         ush_event_set(&h->ended);
 }
 
-/* Ends the quiet ones, that wait for nothing; or all, and cancels their handlers. */
-enum whom { QUIET, ALL };
-static void end_connections(struct ush_http *h, enum whom whom)
+enum ending { STREAMS, QUIET, ALL };
+
+/* Ends event streams, which have no end of their own; then what waits for nothing; then the rest,
+ * whose handlers are cancelled. */
+static void end_connections(struct ush_http *h, enum ending what)
 {
     ush__output_flush(h);
     for (size_t i = 0; i < USH__ADDRESS_BUCKETS; i++)
@@ -362,9 +365,9 @@ static void end_connections(struct ush_http *h, enum whom whom)
             struct ush_conn *c = USH_CONTAINER(l, struct ush_conn, in_bucket);
             bool is_quiet = c->state == USH__IDLE || (c->state == USH__HEAD && !c->in);
             if (c->state != USH__HANDLER) {
-                if (whom == ALL || is_quiet)
+                if (what == ALL || (what == QUIET && is_quiet))
                     ush__conn_free(c);
-            } else if (c->x && c->x->scope && (whom == ALL || c->x->is_event_stream)) {
+            } else if (c->x && c->x->scope && (what == ALL || c->x->is_event_stream)) {
                 ush_scope_cancel(c->x->scope, USH_CANCEL_SHUTDOWN);
             }
         }
@@ -385,6 +388,11 @@ int ush_http_drain(struct ush_http *h, int64_t deadline_ns)
     h->is_draining = true;
     for (size_t i = 0; i < h->o.listener_count; i++)
         ush_acceptor_pause(&h->acceptors[i]);
+    end_connections(h, STREAMS);
+    /* Closing an idle connection now would break a request that its client has just sent: it is
+     * answered, and told to be the last. */
+    int64_t last_ns = ush_now_ns() + LAST_MS * (int64_t)USH_MS;
+    wait_until(h, last_ns < deadline_ns ? last_ns : deadline_ns);
     end_connections(h, QUIET);
     int r = wait_until(h, deadline_ns);
     if (r < 0) {
