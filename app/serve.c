@@ -225,6 +225,52 @@ static int prepare_root(void *arg)
     return r;
 }
 
+/* ---- HUP ----------------------------------------------------------------------------------- */
+
+/* In a process of its own. */
+static int check_settings(void *ctx)
+{
+    const struct server *s = ctx;
+    struct settings fresh;
+    USH_TRY(cli_settings_again(s->cli, &fresh));
+    const char *fixed =
+        ush_settings_needs_restart(settings_table, settings_count, &s->settings, &fresh);
+    if (fixed)
+        fprintf(stderr, SETTINGS_PREFIX "_%s cannot change while the server runs\n", fixed);
+    return fixed ? -EINVAL : 0;
+}
+
+static void log_as_set(const struct settings *settings)
+{
+    ush_log_init(&(struct ush_log_options){.fd = 2,
+                                           .level = (enum ush_log_level)settings->log_level,
+                                           .json = settings->log_format == 1,
+                                           .role = "master"});
+}
+
+/* Links need the port that the kernel chose for ":0". */
+static void name_own_port(struct server *s)
+{
+    if (ush_text_ends(ush_text_of(s->settings.base_url), USH_T(":0")))
+        s->settings.base_url = s->address;
+}
+
+/* In the master: workers that are started from now on get the new settings. The texts of the old
+ * ones stay, workers may still be on their way with them. */
+static void take_settings(void *ctx)
+{
+    struct server *s = ctx;
+    struct settings fresh;
+    if (cli_settings_again(s->cli, &fresh) < 0)
+        return; /* it changed since the trial; the next HUP judges it */
+    s->settings = fresh;
+    name_own_port(s);
+    limits_set(s->limits, &s->settings);
+    log_as_set(&s->settings);
+}
+
+/* ---- sockets ------------------------------------------------------------------------------- */
+
 static int open_sockets(struct server *s)
 {
     struct ush_address at;
@@ -246,9 +292,7 @@ static int open_sockets(struct server *s)
         bool v6 = strchr(host, ':') != NULL;
         snprintf(s->address, sizeof s->address, "http://%s%s%s:%d", v6 ? "[" : "", host,
                  v6 ? "]" : "", ush_listener_port(s->listener));
-        /* Links need the port that the kernel chose for ":0". */
-        if (ush_text_ends(ush_text_of(listen), USH_T(":0")) && !getenv("USHER_BASE_URL"))
-            s->settings.base_url = s->address;
+        name_own_port(s);
     }
     if (!s->is_sqlite)
         return 0;
@@ -291,38 +335,12 @@ static void say_ready(void *ctx)
     fflush(stdout);
 }
 
-static int check_settings(void *ctx)
-{
-    const struct server *s = ctx;
-    struct settings fresh;
-    struct ush_buf problem;
-    ush_buf_init(&problem, 1024);
-    int r = ush_settings_load(settings_table, settings_count, SETTINGS_PREFIX, s->cli->config_file,
-                              &fresh, &problem);
-    const char *fixed =
-        r < 0 ? NULL
-              : ush_settings_needs_restart(settings_table, settings_count, &s->settings, &fresh);
-    if (fixed)
-        fprintf(stderr, "%s cannot change while the server runs\n", fixed);
-    if (r < 0)
-        fprintf(stderr, "%s\n", ush_buf_text(&problem).at);
-    ush_buf_fini(&problem);
-    return fixed ? -EINVAL : r;
-}
-
 static int serve(struct cli *cli)
 {
     struct server s = {
         .cli = cli, .settings = cli->settings, .listener = -1, .writer_listener = -1};
     s.is_sqlite = ush_text_starts(ush_text_of(s.settings.database_url), USH_T("sqlite:"));
-    if (s.settings.workers == 0) {
-        long cores = sysconf(_SC_NPROCESSORS_ONLN);
-        s.settings.workers = cores < 1 ? 1 : cores > USH_WORKERS_MAX ? USH_WORKERS_MAX : cores;
-    }
-    ush_log_init(&(struct ush_log_options){.fd = 2,
-                                           .level = (enum ush_log_level)s.settings.log_level,
-                                           .json = s.settings.log_format == 1,
-                                           .role = "master"});
+    log_as_set(&s.settings);
     if (ush_run(&(struct ush_loop_options){0}, prepare_root, &s) < 0)
         return CLI_FAILED;
     int r = open_sockets(&s);
@@ -346,6 +364,7 @@ static int serve(struct cli *cli)
         .role_count = USH_COUNT(roles),
         .ctx = &s,
         .check = check_settings,
+        .reload = take_settings,
         .ready = say_ready,
         .log_file = strcmp(s.settings.log, "stderr") ? s.settings.log : NULL,
         .shared_bytes = sizeof(struct ush_http_stats),

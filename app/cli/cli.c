@@ -2,8 +2,8 @@
  * cli.c - finds the command, reads its options, prepares what it needs and runs it.
  *
  * The tables of the groups (store.c, event.c, reg.c, mail.c, and the floor above) are searched in
- * order; a command of two words ("event import") is looked for before one of one word. What is typed
- * wrongly gets the nearest known word.
+ * order; a command of two words ("event import") is looked for before one of one word. What is
+ * typed wrongly gets the nearest known word.
  *
  * A command that needs the database runs as the root task of a loop, because reads and changes may
  * suspend; the loop ends with the command.
@@ -221,6 +221,36 @@ static const char *take_config(int *argc, char **argv)
     return getenv(SETTINGS_PREFIX "_CONFIG");
 }
 
+/* Settings from file, environment and options, in this order, and the command's own options and
+ * arguments. 0, or an exit code after saying what is wrong. */
+static int read_settings(struct cli *cli)
+{
+    struct ush_buf problem;
+    ush_buf_init(&problem, 1024);
+    int r = ush_settings_load(settings_table, settings_count, SETTINGS_PREFIX, cli->config_file,
+                              &cli->settings, &problem);
+    if (r < 0)
+        r = cli_usage("%s", ush_buf_text(&problem).at);
+    if (r == 0)
+        r = read_arguments(cli, cli->word_count, cli->words);
+    if (r == 0 && settings_check(&cli->settings, &problem) < 0)
+        r = cli_usage("%s", ush_buf_text(&problem).at);
+    ush_buf_fini(&problem);
+    return r;
+}
+
+int cli_settings_again(const struct cli *cli, struct settings *ret)
+{
+    struct cli again = {.command = cli->command,
+                        .config_file = cli->config_file,
+                        .words = cli->words,
+                        .word_count = cli->word_count};
+    if (read_settings(&again))
+        return -EINVAL;
+    *ret = again.settings;
+    return 0;
+}
+
 /* ---- running -------------------------------------------------------------------------------- */
 
 static int with_database(void *arg)
@@ -334,16 +364,9 @@ int cli_main(int argc, char **argv, const struct cli_command *first)
         help_command(cli.command);
         return CLI_OK;
     }
-    struct ush_buf problem;
-    ush_buf_init(&problem, 1024);
     cli.config_file = take_config(&argc, argv);
-    int r = ush_settings_load(settings_table, settings_count, SETTINGS_PREFIX, cli.config_file,
-                              &cli.settings, &problem);
-    if (r < 0)
-        return cli_usage("%s", ush_buf_text(&problem).at);
-    r = read_arguments(&cli, argc, argv);
-    if (r == 0 && settings_check(&cli.settings, &problem) < 0)
-        r = cli_usage("%s", ush_buf_text(&problem).at);
-    ush_buf_fini(&problem);
+    cli.words = argv;
+    cli.word_count = argc;
+    int r = read_settings(&cli);
     return r ? r : run(&cli);
 }

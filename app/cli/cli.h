@@ -34,6 +34,8 @@ struct cli {
     const struct cli_command *command;
     struct settings settings;
     const char *config_file; /* --config, or NULL */
+    char **words;            /* what was typed behind the command, without --config */
+    int word_count;
     bool json;
     const char *values[CLI_OPTIONS_MAX]; /* of the command's own options; a switch is "" */
     char *arguments[CLI_ARGUMENTS_MAX];
@@ -65,6 +67,10 @@ extern const struct cli_command cli_event_commands[], cli_reg_commands[], cli_ma
 /* Runs what argv says. `first` is the group of the floor above (serve, openapi), which help shows
  * first. An exit code. */
 int cli_main(int argc, char **argv, const struct cli_command *first);
+
+/* The settings as file, environment and options say now; the file may have changed. -EINVAL after
+ * saying why on standard error. */
+int cli_settings_again(const struct cli *cli, struct settings *ret);
 
 /* The value of an option of the command, or NULL when it was not given. */
 const char *cli_option(const struct cli *cli, const char *name);

@@ -152,6 +152,7 @@ extern const struct ush_operation op_events_put;   /* import.h */
 extern const struct ush_operation op_edit;         /* people.h */
 extern const struct ush_operation op_resend;       /* people.h */
 extern const struct ush_operation op_mail_allow;   /* mails.h */
+extern const struct ush_operation op_probe;        /* verify.h */
 
 /* Tells the job workers that a transaction may have put a mail. To be called after its commit. At
  * most once in WAKE_EVERY_MS; what that leaves out is found by asking, a second later at most.

@@ -7,6 +7,8 @@
  */
 #include "domain/verify.h"
 
+#include "domain/places.h"
+
 #include "gen/sql.h"
 
 USH_RECORD_DEFINE(finding, FINDING_FIELDS)
@@ -109,4 +111,28 @@ int verify_all(struct ush_db *db, const struct verify_options *o, struct ush_are
         return USH_ELIMIT;
     struct verifying v = {o, arena, ret};
     return ush_read(db, verify_view, &v);
+}
+
+/* ---- can it store? ----------------------------------------------------------------------------
+ */
+
+static int probe_run(struct ush_tx *tx, const void *in, void *out)
+{
+    (void)in, (void)out;
+    USH_TRY(ush_exec(tx, &sql_probe, USH_VALUES(tx->now_ms)));
+    return 0;
+}
+
+const struct ush_operation op_probe = {
+    .name = "probe",
+    .in = &number_record,
+    .out = &number_record,
+    .run = probe_run,
+};
+
+int verify_storing(struct ush_db *db, struct ush_arena *arena)
+{
+    const struct number in = {0};
+    struct number out;
+    return ush_change(db, &op_probe, &in, &out, arena);
 }

@@ -30,4 +30,7 @@ struct verify_options {
 int verify_all(struct ush_db *db, const struct verify_options *o, struct ush_arena *arena,
                struct verify_result *ret);
 
+/* Stores one row that means nothing: 0, or why no change can be stored now. May suspend. */
+int verify_storing(struct ush_db *db, struct ush_arena *arena);
+
 #endif

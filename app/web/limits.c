@@ -35,20 +35,23 @@ struct limits {
     struct slot slots[SLOTS];
 };
 
+void limits_set(struct limits *l, const struct settings *s)
+{
+    const char *texts[LIMIT_KINDS] = {s->limit_email, s->limit_browser, s->limit_addr};
+    for (int i = 0; i < LIMIT_KINDS; i++) {
+        int64_t count = 0, seconds = 0;
+        settings_limit(texts[i], &count, &seconds);
+        l->rates[i] = (struct rate){count ? seconds * 1000 / count : 0, seconds * 1000};
+    }
+}
+
 struct limits *limits_new(const struct settings *s)
 {
     struct limits *l = ush_shared_new(sizeof *l);
-    const char *texts[LIMIT_KINDS] = {s->limit_email, s->limit_browser, s->limit_addr};
     if (!l)
         return NULL;
     ush_random(&l->seed, sizeof l->seed);
-    for (int i = 0; i < LIMIT_KINDS; i++) {
-        int64_t count = 0, seconds = 0;
-        if (settings_limit(texts[i], &count, &seconds) == 0 && count > 0) {
-            l->rates[i].interval_ms = seconds * 1000 / count;
-            l->rates[i].ahead_ms = seconds * 1000;
-        }
-    }
+    limits_set(l, s);
     return l;
 }
 

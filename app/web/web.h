@@ -32,7 +32,9 @@ struct web {
     const struct settings *settings;
     struct limits *limits; /* shared by all workers; NULL = none */
     const struct ush_worker
-        *worker; /* whose shared blocks hold struct ush_http_stats; may be NULL */
+        *worker;            /* whose shared blocks hold struct ush_http_stats; may be NULL */
+    int64_t probe_again_ns; /* /readyz: when to try again whether changes are stored */
+    int probe_result;
 };
 
 static inline struct web *web_of(const struct ush_request *rq)
@@ -116,6 +118,8 @@ enum limit_kind { LIMIT_EMAIL, LIMIT_BROWSER, LIMIT_ADDRESS, LIMIT_KINDS };
 struct limits;
 /* In memory shared by the workers, made before they are. NULL without memory. */
 struct limits *limits_new(const struct settings *s);
+/* Takes new rates, for all workers at once. */
+void limits_set(struct limits *l, const struct settings *s);
 /* Spends one of what `who` may do. 0, or the milliseconds after which it may be tried again. */
 int64_t limits_spend(struct limits *l, enum limit_kind kind, ush_text who, int64_t now_ms);
 /* The same question without spending. */
