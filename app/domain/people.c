@@ -11,9 +11,9 @@
 
 #include <ctype.h>
 
+#include "domain/form.h"
 #include "domain/mails.h"
 #include "domain/places.h"
-#include "domain/form.h"
 #include "gen/sql.h"
 
 USH_RECORD_DEFINE(participant, PARTICIPANT_FIELDS)

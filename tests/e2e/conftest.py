@@ -164,8 +164,9 @@ class Fest:
         path.write_text(json.dumps([row]))
         self.usher("event", "import", str(path), "--yes")
 
-    def serve(self, *args, env=None):
-        server = Server(self.folder, [str(USHER), "serve", *args], {**self.env, **(env or {})})
+    def serve(self, *args, env=None, wrapper=()):
+        server = Server(self.folder, [*wrapper, str(USHER), "serve", *args],
+                        {**self.env, **(env or {})})
         self.servers.append(server)
         return server
 
