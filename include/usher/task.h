@@ -382,6 +382,7 @@ struct ush_pool_options {
     const char *name;   /* "cpu", "blocking" */
     uint32_t threads;   /* started on first use */
     uint32_t queue_max; /* jobs waiting for a thread */
+    int niceness;       /* 0 to 19: how far its threads stand back behind the loop */
 };
 struct ush_pool_stats {
     uint64_t done, refused;

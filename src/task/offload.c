@@ -30,11 +30,18 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "task/task.h"
 
-enum { BLOCKING_THREADS = 16, CPU_QUEUE = 256, BLOCKING_QUEUE = 1024, SIM_CORES = 4 };
+enum {
+    BLOCKING_THREADS = 16,
+    CPU_QUEUE = 256,
+    CPU_NICENESS = 10,
+    BLOCKING_QUEUE = 1024,
+    SIM_CORES = 4,
+};
 
 enum { QUEUED, RUNNING };
 
@@ -107,6 +114,7 @@ static void deliver(struct ush__post *post)
 static void *serve(void *arg)
 {
     struct ush_pool *p = arg;
+    setpriority(PRIO_PROCESS, (id_t)gettid(), p->o.niceness);
     pthread_mutex_lock(&p->lock);
     for (;;) {
         while (ush_list_is_empty(&p->queue) && !p->is_stopping)
@@ -250,8 +258,8 @@ struct ush_pool *ush_cpu_pool(void)
 {
     struct ush_loop *l = ush__loop;
     if (!l->cpu_pool)
-        l->cpu_pool = ush_pool_new(
-            &(struct ush_pool_options){.name = "cpu", .threads = cores(), .queue_max = CPU_QUEUE});
+        l->cpu_pool = ush_pool_new(&(struct ush_pool_options){
+            .name = "cpu", .threads = cores(), .queue_max = CPU_QUEUE, .niceness = CPU_NICENESS});
     return l->cpu_pool;
 }
 

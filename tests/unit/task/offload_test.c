@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "both.h"
@@ -328,10 +329,25 @@ EPOLL_TEST(many_jobs_from_many_tasks)
     return 0;
 }
 
+static int niceness(void *arg __attribute__((unused)))
+{
+    return getpriority(PRIO_PROCESS, (id_t)gettid());
+}
+
+/* What computes stands back behind the loop, what waits for a disk or a resolver does not. */
+BOTH_TEST(computing_stands_back)
+{
+    int own = niceness(NULL), cpu = ush_offload(ush_cpu_pool(), niceness, NULL);
+    ck_assert_int_eq(cpu, ush_is_sim() || own > 10 ? own : 10);
+    ck_assert_int_eq(ush_offload(ush_blocking_pool(), niceness, NULL), own);
+    return 0;
+}
+
 int main(void)
 {
     Suite *s = suite_create("offload");
     TCase *tc = tcase_create("offload");
+    both_add(tc, computing_stands_back);
     both_add(tc, a_job_returns_its_result);
     both_add(tc, no_job_begins_in_a_cancelled_scope);
     both_add(tc, shared_pools_are_made_once);
