@@ -95,6 +95,8 @@ static int run_web(struct ush_worker *w, void *ctx)
     o.listeners = &s->listener;
     o.listener_count = 1;
     o.stats = ush_worker_shared(w);
+    o.siblings = ush_worker_shared_at(w, 0); /* the blocks lie side by side */
+    o.sibling_count = USH_PLACES_MAX;
     int r = 0;
     struct ush_http *http = ush_http_start(&o, &r);
     if (http) {

@@ -49,7 +49,7 @@ static void help_all(void)
 {
     printf(
         "usher takes a rush of registrations: each is answered at once and truthfully, no seat is\n"
-        "given twice, and each confirmation mail is sent once.\n\n"
+        "given twice, and no confirmation mail is forgotten.\n\n"
         "usage: usher COMMAND [ARGUMENT...] [--OPTION...]\n");
     for (size_t g = 0; g < USH_COUNT(groups); g++) {
         printf("\n");

@@ -16,6 +16,10 @@
 #include "web/form.h"
 #include "web/handlers.h"
 
+/* Random, until the browser is closed; says nothing about who it is. A school's phones share one
+ * address and are told apart by it. */
+#define BROWSER_COOKIE "usher_browser"
+
 enum { KEY_MIN = 8, KEY_MAX = 255, RID_BYTES = 16, RID_CHARS = 26 };
 
 /* A connection from this machine is a proxy's or the operator's, not a student's. */
@@ -39,6 +43,9 @@ static int spend_limits(struct ush_request *rq, ush_text email)
 {
     struct limits *l = web_of(rq)->limits;
     int64_t now_ms = ush_wall_ms(), wait_ms = limits_ask(l, LIMIT_EMAIL, email, now_ms);
+    ush_text browser = ush_cookie(rq, BROWSER_COOKIE);
+    if (wait_ms == 0 && browser.len > 0)
+        wait_ms = limits_spend(l, LIMIT_BROWSER, browser, now_ms);
     if (wait_ms == 0 && !is_local(rq->client))
         wait_ms = limits_spend(l, LIMIT_ADDRESS, network_of(rq->client), now_ms);
     return wait_ms ? reply_limited(rq, wait_ms) : 0;
@@ -188,6 +195,10 @@ int web_form(struct ush_request *rq)
                            USH_PR(e->event.title));
     struct register_form empty = {.rid = new_rid(rq)};
     struct form_view v = {.event = e, .form = &empty, .status = 200};
+    if (!ush_cookie(rq, BROWSER_COOKIE).len)
+        ush_reply_header(rq, "Set-Cookie",
+                         ush_arena_printf(rq->arena, "%s=%.*s; Path=/; HttpOnly; SameSite=Lax",
+                                          BROWSER_COOKIE, USH_PR(new_rid(rq))));
     return reply_form(rq, &v);
 }
 

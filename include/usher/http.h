@@ -249,8 +249,9 @@ struct ush_http_options {
     int (*problem_page)(struct ush_request *rq, const struct ush_problem *p, const char *detail);
     const int *listeners; /* listening sockets, shared or not; borrowed for ever */
     size_t listener_count;
-    /* Of all workers that share the listeners, `stats` among them: a worker that holds more than
-     * its share of the connections lets others accept. NULL = no balance. */
+    /* Of all processes that may share the listeners, `stats` among them: a worker that holds more
+     * than its share of the connections lets others accept. Those that do not serve do not count.
+     * NULL = no balance. */
     const struct ush_http_stats *siblings;
     size_t sibling_count;
     bool is_minimal;              /* no security headers, no request id: for measuring */
@@ -261,7 +262,8 @@ struct ush_http_stats {
     _Atomic uint64_t connections_total, requests_total, refused_total, shed_total;
     _Atomic uint64_t status_total[6]; /* by first digit */
     _Atomic uint32_t connections, handlers;
-};
+    _Atomic uint32_t serving; /* 1 from ush_http_start to ush_http_drain */
+} __attribute__((aligned(64)));
 
 /* Checks the table (asserts on a duplicate, a missing doc, a handler without a method), then
  * serves in the running loop's root scope until ush_http_drain. NULL and *ret_error otherwise. */

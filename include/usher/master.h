@@ -96,7 +96,8 @@ void *ush_shared_new(size_t bytes);
 /* The block of `shared_bytes` of this worker's place. It is not cleared when a place is taken
  * again, so counters in it go on. */
 void *ush_worker_shared(const struct ush_worker *w);
-/* The block of any place, 0 to USH_PLACES_MAX - 1, to add up over all processes. */
+/* The block of any place, 0 to USH_PLACES_MAX - 1, to add up over all processes. They lie side by
+ * side, each rounded up to 64 bytes. */
 void *ush_worker_shared_at(const struct ush_worker *w, uint32_t place);
 
 /* Totals since the master started, and what is true now. */

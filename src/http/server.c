@@ -155,9 +155,14 @@ static void on_accepted(void *ctx, int fd, const struct ush_address *peer)
 static int64_t hold_ns(void *ctx)
 {
     struct ush_http *h = ctx;
-    uint64_t sum = 0, n = h->o.sibling_count;
-    for (size_t i = 0; i < n; i++)
-        sum += atomic_load_explicit(&h->o.siblings[i].connections, memory_order_relaxed);
+    uint64_t sum = 0, n = 0;
+    for (size_t i = 0; i < h->o.sibling_count; i++) {
+        const struct ush_http_stats *s = &h->o.siblings[i];
+        if (!atomic_load_explicit(&s->serving, memory_order_relaxed))
+            continue;
+        sum += atomic_load_explicit(&s->connections, memory_order_relaxed);
+        n++;
+    }
     bool has_much = n > 1 && connections(h) * n > sum + sum / 8 + 8 * n;
     return has_much ? HOLD_MS * (int64_t)USH_MS : 0;
 }
@@ -313,11 +318,12 @@ static int start(struct ush_http *h)
 
 struct ush_http *ush_http_start(const struct ush_http_options *o, int *ret_error)
 {
-    struct ush_http *h = calloc(1, sizeof(*h));
+    struct ush_http *h = aligned_alloc(_Alignof(struct ush_http), sizeof(*h));
     if (!h) {
         *ret_error = -ENOMEM;
         return NULL;
     }
+    memset(h, 0, sizeof(*h));
     h->o = *o;
     h->limits = o->limits ? *o->limits : ush_http_limits_direct;
     h->stats = o->stats ? o->stats : &h->own_stats;
@@ -330,8 +336,10 @@ struct ush_http *ush_http_start(const struct ush_http_options *o, int *ret_error
     ush_random(&h->bucket_seed, sizeof(h->bucket_seed));
     init_lists(h);
     int r = start(h);
-    if (r >= 0)
+    if (r >= 0) {
+        atomic_store(&h->stats->serving, 1);
         return h;
+    }
     http_free(h);
     *ret_error = r;
     return NULL;
@@ -386,6 +394,7 @@ static int wait_until(struct ush_http *h, int64_t deadline_ns)
 int ush_http_drain(struct ush_http *h, int64_t deadline_ns)
 {
     h->is_draining = true;
+    atomic_store(&h->stats->serving, 0);
     for (size_t i = 0; i < h->o.listener_count; i++)
         ush_acceptor_pause(&h->acceptors[i]);
     end_connections(h, STREAMS);
