@@ -174,9 +174,13 @@ static void tell_master(struct ush_worker *w, enum ush__word word)
     ush_send_now(w->control, &msg, sizeof msg);
 }
 
+/* A TERM to the whole process group must not take the last role from those that need it: that one
+ * leaves when the master says so. */
 static void on_term(void *ctx, int signo __attribute__((unused)))
 {
-    tell_master(ctx, USH__LEAVE);
+    struct ush_worker *w = ctx;
+    if (!w->role->is_last)
+        tell_master(w, USH__LEAVE);
 }
 
 /* ---- the loop ------------------------------------------------------------------------------- */
