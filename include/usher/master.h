@@ -19,8 +19,8 @@
  *   USR1         reopens the log and has every worker write the list of its tasks to it
  *   TTIN, TTOU   one worker more or less in the roles that scale, 1 to 64
  *
- * TERM to a worker drains that one, and its post gets a new one; the last role (is_last) ignores it,
- * so that a signal to the whole group drains in order. Other signals to workers are the
+ * TERM to a worker drains that one, and its post gets a new one; the last role (is_last) ignores
+ * it, so that a signal to the whole group drains in order. Other signals to workers are the
  * master's affair; a terminal's Ctrl-C reaches them and is ignored.
  *
  * A worker whose master is gone ends by itself: at once in order, after a second by force.
