@@ -91,6 +91,7 @@ static int loop_start(struct ush_loop *l, const struct ush_loop_options *o)
         .beat = o->beat,
         .own_fiber = fiber_own(),
         .control = ush__switch_control(),
+        .clock_every = 1,
     };
     ush_list_init(&l->ready);
     ush_list_init(&l->later);

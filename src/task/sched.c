@@ -14,8 +14,9 @@
  * A turn runs `ready` and, whenever that is empty, one of `later`, until nothing is ready or
  * the slice (0.5 ms) is over; then the world gets its say. When the slice was used up by `ready`
  * alone, a few of `later` run all the same, so that they are delayed but never starved. The clock
- * is read once per 32 resumes. A call that completes without waiting charges the task's
- * budget, and 128 of them make it yield: a peer that always has bytes ready cannot own the loop.
+ * is read once per 32 resumes, more often while tasks run for long. A call that completes without
+ * waiting charges the task's budget, and 128 of them make it yield: a peer that always has bytes
+ * ready cannot own the loop.
  *
  * Invariants: those of task.h, and
  *  1. Only the loop's stack calls ush__switch_in, only a running task ush__switch_out.
@@ -32,7 +33,7 @@
 
 enum {
     BUDGET = 128,             /* operations */
-    CLOCK_EVERY = 32,         /* resumes */
+    CLOCK_EVERY_MAX = 32,     /* resumes */
     COPY_BYTES_MAX = 800,     /* of an argument, into the arena's first KiB */
     LATER_SHARE = 8,          /* resumes of `later` after a slice that `ready` used up */
     SIM_TURN = 1024,          /* resumes of a turn whose clock stands still */
@@ -224,32 +225,54 @@ static inline __attribute__((always_inline)) void resume(struct ush_loop *l, str
         finish(l, t);
 }
 
-static struct ush_task *next(struct ush_loop *l)
+static struct ush_task *pop(struct ush_link *queue)
+{
+    struct ush_link *l = ush_list_pop(queue);
+    return l ? USH_CONTAINER(l, struct ush_task, queue) : NULL;
+}
+
+static struct ush_task *next(struct ush_loop *l, bool *ret_is_later)
 {
     if (USH_UNLIKELY(l->sim != NULL))
         return ush__sim_next(l);
-    struct ush_link *one = ush_list_pop(&l->ready);
-    if (!one)
-        one = ush_list_pop(&l->later);
-    return one ? USH_CONTAINER(one, struct ush_task, queue) : NULL;
+    struct ush_task *t = pop(&l->ready);
+    if (t)
+        return t;
+    *ret_is_later = true;
+    return pop(&l->later);
+}
+
+/* Reads the clock, and sets how many resumes there are to the next time: four to eight readings a
+ * slice, whether tasks run for a microsecond or for a millisecond. */
+static void look_at_clock(struct ush_loop *l)
+{
+    int64_t before = l->now_ns;
+    l->now_ns = l->backend->now_ns(l);
+    if (l->now_ns - before > l->slice_ns / 4)
+        l->clock_every = l->clock_every > 4 ? l->clock_every / 4 : 1;
+    else if (l->now_ns - before < l->slice_ns / 8 && l->clock_every < CLOCK_EVERY_MAX)
+        l->clock_every *= 2;
 }
 
 void ush__run_ready(struct ush_loop *l)
 {
     int64_t end = l->now_ns + l->slice_ns;
-    uint32_t resumed = 0;
-    for (struct ush_task *t; (t = next(l)) != NULL;) {
+    bool was_later = false;
+    uint32_t resumed = 0, unread = 0;
+    for (struct ush_task *t; (t = next(l, &was_later)) != NULL;) {
         resume(l, t);
-        if (++resumed % CLOCK_EVERY != 0)
+        resumed++;
+        if (++unread < l->clock_every)
             continue;
-        l->now_ns = l->backend->now_ns(l);
+        unread = 0;
+        look_at_clock(l);
         if (l->now_ns >= end || (l->sim && resumed >= SIM_TURN))
             break;
     }
-    if (l->sim)
+    if (l->sim || was_later)
         return;
-    for (uint32_t i = 0; i < LATER_SHARE && !ush_list_is_empty(&l->later); i++)
-        resume(l, USH_CONTAINER(ush_list_pop(&l->later), struct ush_task, queue));
+    for (int i = 0; i < LATER_SHARE && !ush_list_is_empty(&l->later); i++)
+        resume(l, pop(&l->later));
 }
 
 /* ---- what tasks call ------------------------------------------------------------------------ */

@@ -63,6 +63,7 @@ struct ush__stacks {
     size_t slot_bytes;
     enum ush__guards guards;
     uint32_t held, used, peak, target;
+    uint32_t has_complained; /* logged that there is no address space: once is enough */
     int64_t trim_at;
 };
 
@@ -184,10 +185,12 @@ static struct ush__slab *slab_add(struct ush__stacks *s)
     b->base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (b->base == MAP_FAILED) {
-        ush_error("task.stacks",
-                  "no address space for 64 stacks (%zu bytes): %s; lower the number of tasks or "
-                  "raise the limit on address space or vm.overcommit",
-                  bytes, strerror(errno));
+        if (!s->has_complained++)
+            ush_error(
+                "task.stacks",
+                "no address space for 64 stacks (%zu bytes): %s; lower the number of tasks or "
+                "raise the limit on address space or vm.overcommit",
+                bytes, strerror(errno));
         free(b);
         return NULL;
     }

@@ -261,6 +261,7 @@ struct ush_loop {
     struct ush_link later;          /* spawned tasks and such that yielded */
     uint32_t no_suspend;            /* depth of no-suspend sections */
     int64_t slice_ns;
+    uint32_t clock_every; /* resumes between two looks at the clock */
     struct ush__timers timers;
     struct ush_scope root; /* keep_going; holds the root task and what callbacks spawn */
     int root_result;

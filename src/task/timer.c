@@ -100,7 +100,8 @@ void ush_alarm_set(struct ush_alarm *a, int64_t at_ns, void (*fn)(struct ush_ala
     if (h->count + 1 >= h->room) {
         uint32_t room = h->room ? h->room * 2 : 64;
         struct ush__timer *heap = realloc(h->heap, room * sizeof *heap);
-        assert(heap && "no memory for timers");
+        if (!heap)
+            ush__panic("no memory for %u timers", room);
         h->heap = heap;
         h->room = room;
     }

@@ -83,6 +83,38 @@ BOTH_TEST(nobody_starves)
     return 0;
 }
 
+static int compute(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 10; i++) {
+        int64_t until = ush__loop->backend->now_ns(ush__loop) + 600000;
+        while (ush__loop->backend->now_ns(ush__loop) < until)
+            ;
+        ush_yield();
+    }
+    return 0;
+}
+
+static int slices(void *unused)
+{
+    (void)unused;
+    struct ush_scope s;
+    ush_scope_open(&s, NULL);
+    for (int i = 0; i < 8; i++)
+        ush_spawn(&s, compute, NULL);
+    uint64_t turns = ush_loop_stats().turns;
+    ck_assert_int_eq(ush_scope_close(&s), 0);
+    /* 80 runs, each longer than a slice: soon every one is followed by a look at the world. */
+    ck_assert_uint_ge(ush_loop_stats().turns - turns, 60);
+    return 0;
+}
+
+START_TEST(long_runs_end_the_slice)
+{
+    ck_assert_int_eq(both_run(BOTH_EPOLL, slices), 0);
+}
+END_TEST
+
 static int take_often(void *arg)
 {
     struct ush_semaphore *sem = arg;
@@ -383,6 +415,7 @@ int main(void)
     TCase *tc = tcase_create("sched");
     tcase_add_loop_test(tc, order_of_service, BOTH_EPOLL, BOTH_SIM_FIFO + 1);
     both_add(tc, nobody_starves);
+    tcase_add_test(tc, long_runs_end_the_slice);
     both_add(tc, budget_makes_a_busy_task_yield);
     tcase_add_test(tc, tasks_have_a_limit);
     both_add(tc, root_scope_is_waited_for);
