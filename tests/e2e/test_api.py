@@ -7,7 +7,7 @@ import re
 import pytest
 
 from conftest import ROOT, wait_for
-from mailbox import mails
+from outbox import mails
 from schema import Document
 
 RACE = "robo-race"

@@ -13,7 +13,7 @@ from selenium.webdriver.common.by import By
 import codes
 from browser import Browser
 from conftest import wait_for
-from mailbox import mails
+from outbox import mails
 
 RACE = "robo-race"
 
