@@ -22,7 +22,7 @@ static const struct cli_command *groups[] = {
     cli_mail_commands,
 };
 
-enum { ARENA_BYTES = 512 << 20, WORDS_MAX = 64 };
+enum { ARENA_BYTES = 512 << 20, WORDS_MAX = 64, OPTION_NAME_MAX = 40 };
 
 static const struct cli_command *find(const char *name)
 {
@@ -133,6 +133,29 @@ static int set_setting(struct cli *cli, const char *key, const char *value)
     return r;
 }
 
+/* "--database-url" for DATABASE_URL. */
+static void option_name(const struct ush_setting *s, char out[OPTION_NAME_MAX])
+{
+    size_t n = 0;
+    for (; s->key[n] && n + 1 < OPTION_NAME_MAX; n++)
+        out[n] = s->key[n] == '_' ? '-' : (char)(s->key[n] | 32);
+    out[n] = '\0';
+}
+
+static const char *nearest_option(const struct cli *cli, const char *typed)
+{
+    static char names[WORDS_MAX][OPTION_NAME_MAX];
+    const char *words[WORDS_MAX + CLI_OPTIONS_MAX + 4] = {"json", "help", "config"};
+    size_t n = 3;
+    for (int i = 0; cli->command->options[i].name; i++)
+        words[n++] = cli->command->options[i].name;
+    for (size_t i = 0; i < settings_count && i < WORDS_MAX; i++) {
+        option_name(&settings_table[i], names[i]);
+        words[n++] = names[i];
+    }
+    return ush_nearest(ush_text_of(typed), words);
+}
+
 /* An option as typed: the command's own, --json, or a setting. 0 or an exit code. */
 static int take_option(struct cli *cli, const char *name, const char *value, bool *ret_took_next)
 {
@@ -151,21 +174,16 @@ static int take_option(struct cli *cli, const char *name, const char *value, boo
         return 0;
     }
     for (size_t i = 0; i < settings_count; i++) {
-        const struct ush_setting *s = &settings_table[i];
-        size_t n = 0;
-        while (s->key[n] && (s->key[n] == '_' ? '-' : s->key[n] | 32) == name[n])
-            n++;
-        if (s->key[n] || name[n])
+        char setting[OPTION_NAME_MAX];
+        option_name(&settings_table[i], setting);
+        if (strcmp(setting, name) != 0)
             continue;
         if (!value)
             return cli_usage("--%s needs a value", name);
         *ret_took_next = true;
         return set_setting(cli, name, value);
     }
-    const char *words[CLI_OPTIONS_MAX + 3] = {"json", "help", "config"};
-    for (int i = 0; cli->command->options[i].name; i++)
-        words[i + 3] = cli->command->options[i].name;
-    const char *near = ush_nearest(ush_text_of(name), words);
+    const char *near = nearest_option(cli, name);
     return cli_usage("usher %s has no option --%s%s%s%s", cli->command->name, name,
                      near ? "; did you mean --" : "", near ? near : "", near ? "?" : "");
 }
@@ -253,31 +271,63 @@ int cli_settings_again(const struct cli *cli, struct settings *ret)
 
 /* ---- running -------------------------------------------------------------------------------- */
 
+/* A command that asks something does not make the database it asks. */
+static bool is_missing(const char *url)
+{
+    return !strncmp(url, "sqlite:", 7) && url[7] != ':' && access(url + 7, F_OK) < 0 &&
+           errno == ENOENT;
+}
+
+/* The tables are those of this program: 0, or an exit code after saying what to do. */
+static int check_tables(struct cli *cli)
+{
+    struct ush_migrate_options o = fest_migrations;
+    o.check_only = true;
+    int missing = ush_migrate(cli->db, &o);
+    if (missing < 0)
+        return cli_fail_code(missing, "%s cannot be read", cli->settings.database_url);
+    if (missing > 0)
+        return cli_fail("%s lacks %d migrations; usher migrate applies them",
+                        cli->settings.database_url, missing);
+    return 0;
+}
+
+static int with_fest(struct cli *cli)
+{
+    struct ush_buf problem;
+    ush_buf_init(&problem, 1024);
+    int code = check_tables(cli);
+    if (code == 0 && fest_open(&cli->fest, &cli->settings, cli->db, &problem) < 0)
+        code = cli_fail("%s", ush_buf_text(&problem).at);
+    ush_buf_fini(&problem);
+    if (code)
+        return code;
+    struct ush_scope beside;
+    ush_scope_open(&beside, &(struct ush_scope_options){.name = "progress"});
+    ush_spawn(&beside, cli_progress_show, cli);
+    code = cli->command->run(cli);
+    ush_scope_cancel(&beside, USH_CANCEL_ASKED);
+    ush_scope_close(&beside);
+    fest_close(&cli->fest);
+    return code;
+}
+
 static int with_database(void *arg)
 {
     struct cli *cli = arg;
     int error = 0;
+    const char *url = cli->settings.database_url;
+    if (is_missing(url))
+        return cli_fail("there is no database %s; usher init makes one with a sample fest, usher "
+                        "migrate an empty one",
+                        url);
     cli->db = ush_db_open(&(struct ush_db_options){.url = cli->settings.database_url,
                                                    .role = USH_DB_TOOL,
                                                    .operations = fest_operations},
                           &error);
     if (!cli->db)
-        return cli_fail_code(error, "%s cannot be opened", cli->settings.database_url);
-    struct ush_buf problem;
-    ush_buf_init(&problem, 1024);
-    int code = fest_open(&cli->fest, &cli->settings, cli->db, &problem);
-    if (code < 0) {
-        code = cli_fail("%s", ush_buf_text(&problem).at);
-    } else {
-        struct ush_scope beside;
-        ush_scope_open(&beside, &(struct ush_scope_options){.name = "progress"});
-        ush_spawn(&beside, cli_progress_show, cli);
-        code = cli->command->run(cli);
-        ush_scope_cancel(&beside, USH_CANCEL_ASKED);
-        ush_scope_close(&beside);
-        fest_close(&cli->fest);
-    }
-    ush_buf_fini(&problem);
+        return cli_fail_code(error, "%s cannot be opened", url);
+    int code = with_fest(cli);
     ush_db_close(cli->db);
     return code;
 }
@@ -313,15 +363,20 @@ static bool asks_for_help(int argc, char **argv)
     return false;
 }
 
-static int unknown(const char *word)
+/* A word that is no command, and the one behind it or NULL: they may be "evnt list" or "sreve". */
+static int unknown(const char *word, const char *next)
 {
     const char *words[WORDS_MAX + 1] = {0};
+    char typed[128];
     size_t n = 0;
     for (size_t g = 0; g < USH_COUNT(groups); g++)
         for (const struct cli_command *c = groups[g]; c->name && n < WORDS_MAX; c++)
             words[n++] = c->name;
-    const char *near = ush_nearest(ush_text_of(word), words);
-    return cli_usage("there is no command \"%s\"%s%s%s; usher --help lists them", word,
+    snprintf(typed, sizeof typed, "%s%s%s", word, next ? " " : "", next ? next : "");
+    const char *near = ush_nearest(ush_text_of(typed), words), *shown = typed;
+    if (!near && !is_group(word))
+        near = ush_nearest(ush_text_of(shown = word), words);
+    return cli_usage("there is no command \"%s\"%s%s%s; usher --help lists them", shown,
                      near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
@@ -349,16 +404,13 @@ int cli_main(int argc, char **argv, const struct cli_command *first)
     if (!cli.command)
         cli.command = find(argv[0]);
     if (!cli.command && is_group(argv[0])) {
-        if (argc > 1 && !asks_for_help(argc, argv)) {
-            char typed[128];
-            snprintf(typed, sizeof typed, "%s %s", argv[0], argv[1]);
-            return unknown(typed);
-        }
+        if (argc > 1 && !asks_for_help(argc, argv))
+            return unknown(argv[0], argv[1]);
         help_group(argv[0]);
         return argc > 1 ? CLI_OK : CLI_USAGE;
     }
     if (!cli.command)
-        return unknown(argv[0]);
+        return unknown(argv[0], argc > 1 ? argv[1] : NULL);
     argc -= words, argv += words;
     if (asks_for_help(argc, argv)) {
         help_command(cli.command);

@@ -148,7 +148,8 @@ void cli_print_record(const struct cli *cli, const struct ush_record *r, const v
     ush_buf_fini(&b);
 }
 
-/* Prints one cell, cut to the table's limit and padded to `width` characters. */
+/* Prints one cell, cut to the table's limit and padded to `width` characters. The last of a row has
+ * width 0 and is whole: there stands what a person has to read. */
 static void print_cell(ush_text cell, size_t width)
 {
     size_t chars = ush_utf8_count(cell), shown = 0;
@@ -157,7 +158,7 @@ static void print_cell(ush_text cell, size_t width)
         ush_utf8_next(&rest);
         shown++;
     }
-    bool cut = rest.len > 0 && chars > CELL_MAX;
+    bool cut = width > 0 && rest.len > 0 && chars > CELL_MAX;
     if (!cut)
         shown = chars;
     fwrite(cell.at, 1, cut ? cell.len - rest.len : cell.len, stdout);
@@ -180,7 +181,8 @@ static void print_table(const struct ush_record *r, const struct ush_rows *rows)
     for (int pass = 0; pass < 2; pass++) {
         if (pass == 1) {
             for (size_t i = 0; i < columns; i++)
-                printf("%-*s%s", (int)width[i], r->fields[i].name, i + 1 < columns ? "  " : "\n");
+                printf("%-*s%s", i + 1 < columns ? (int)width[i] : 0, r->fields[i].name,
+                       i + 1 < columns ? "  " : "\n");
         }
         for (size_t row = 0; row < rows->count; row++) {
             const char *value = (const char *)rows->at + row * r->bytes;

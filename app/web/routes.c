@@ -33,16 +33,15 @@ const struct ush_route web_routes[] = {
     /* ---- the main job ---- */
     {"POST", "/register", web_register, .group = "Registering",
      .doc = "Register for an event.\n" REGISTER_DOC, .body = &register_body_record,
-     .reply = &registration_reply_record, .reply_status = 201, .body_bytes = 32 << 10,
-     .faults_to_handler = true, .problems = REGISTER_PROBLEMS},
+     .reply = &registration_reply_record, .reply_status = 201, .faults_to_handler = true,
+     .problems = REGISTER_PROBLEMS},
     {"POST", "/api/v1/events/{slug}/registrations", web_register_here, .group = "Registering",
      .doc = "Register for the event of the path.\n" REGISTER_DOC, .body = &register_here_record,
-     .reply = &registration_reply_record, .reply_status = 201, .body_bytes = 32 << 10,
-     .faults_to_handler = true, .problems = REGISTER_PROBLEMS},
+     .reply = &registration_reply_record, .reply_status = 201, .faults_to_handler = true,
+     .problems = REGISTER_PROBLEMS},
     {"GET", "/e/{slug}/register", web_form, .is_page = true, .doc = "The form."},
     {"POST", "/e/{slug}/register", web_form_post, .is_page = true, .doc = "The form as it is sent.",
-     .body = &register_form_record, .takes_form = true, .faults_to_handler = true,
-     .body_bytes = 32 << 10},
+     .body = &register_form_record, .takes_form = true, .faults_to_handler = true},
 
     /* ---- events ---- */
     {"GET", "/", web_home, .is_page = true, .doc = "All events.", .query = &events_query_record},
@@ -98,7 +97,7 @@ const struct ush_route web_routes[] = {
     {"GET", "/outbox", web_outbox, .is_page = true, .runs_on = USH_THREAD,
      .doc = "Mails written to files, for trying out."},
     {"GET", "/outbox/{file}", web_outbox_mail, .is_page = true, .runs_on = USH_THREAD,
-     .doc = "One of them.", .body_bytes = 0},
+     .doc = "One of them."},
     {"GET", "/assets/{file}", web_asset, .is_page = true, .doc = "Style sheet and icon."},
 };
 const size_t web_route_count = USH_COUNT(web_routes);
