@@ -112,7 +112,9 @@ int settings_check(struct settings *s, struct ush_buf *ret_problem)
 {
     const struct {
         const char *key, *value;
-    } limits[] = {{"LIMIT_EMAIL", s->limit_email}, {"LIMIT_ADDR", s->limit_addr}};
+    } limits[] = {{"LIMIT_EMAIL", s->limit_email},
+                  {"LIMIT_BROWSER", s->limit_browser},
+                  {"LIMIT_ADDR", s->limit_addr}};
     for (size_t i = 0; i < USH_COUNT(limits); i++) {
         int64_t count, seconds;
         if (settings_limit(limits[i].value, &count, &seconds) == 0)

@@ -80,8 +80,10 @@ class _Reader(html.parser.HTMLParser):
 
 class Page:
     def __init__(self, reply, url):
-        self.status, self.headers, self.url, self.html = reply.status, reply.headers, url, reply.text
-        self.title, self.pieces, self.forms, self.links, self.ids, self.metas = "", [], [], [], {}, {}
+        self.status, self.headers, self.url = reply.status, reply.headers, url
+        self.html = reply.text
+        self.title, self.pieces, self.forms, self.links = "", [], [], []
+        self.ids, self.metas = {}, {}
         _Reader(self).feed(self.html)
         self.text = " ".join(" ".join(self.pieces).split())
 
@@ -102,11 +104,21 @@ class Page:
 
 class Browser:
     def __init__(self, server):
-        self.server = server
+        self.server, self.cookies = server, {}
+
+    def _headers(self):
+        cookies = "; ".join(f"{k}={v}" for k, v in self.cookies.items())
+        return {"Accept": HTML, **({"Cookie": cookies} if cookies else {})}
+
+    def _keep(self, reply):
+        for cookie in reply.cookies:
+            name, value = cookie.split(";")[0].split("=", 1)
+            self.cookies[name] = value
+        return reply
 
     def open(self, url):
         path = self._path(url)
-        return Page(self.server.request("GET", path, headers={"Accept": HTML}), path)
+        return Page(self._keep(self.server.request("GET", path, headers=self._headers())), path)
 
     def _path(self, url):
         """Links are relative, or absolute and lead to this server."""
@@ -125,7 +137,8 @@ class Browser:
 
     def send(self, form, **typed):
         """Presses the button; the bare answer."""
-        return self.server.form(self._path(form.action), self.fill(form, **typed), {"Accept": HTML})
+        pairs = self.fill(form, **typed)
+        return self._keep(self.server.form(self._path(form.action), pairs, self._headers()))
 
     def submit(self, form, **typed):
         """Presses the button and follows where it leads."""
