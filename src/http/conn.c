@@ -95,8 +95,7 @@ static int admit(struct ush_conn *c, struct ush__input *in)
         in->body_max = h->match.row->body_bytes;
         ush_chunks_init(&in->chunks);
     }
-    if (status == 0 && needs_task(h->match.row) &&
-        atomic_load_explicit(&h->stats->handlers, memory_order_relaxed) >= h->limits.handlers) {
+    if (status == 0 && needs_task(h->match.row) && h->handlers >= h->limits.handlers) {
         USH__COUNT(h, shed_total, 1);
         status = 503;
     }
@@ -308,7 +307,7 @@ void ush__conn_go_on(struct ush_conn *c)
         ush__conn_end(c);
         return;
     }
-    USH__COUNT(h, handlers, 1);
+    USH__HOLD(h, handlers, 1);
 }
 
 /* ---- events and ends ------------------------------------------------------------------------ */

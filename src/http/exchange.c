@@ -192,20 +192,20 @@ int ush__exchange_main(void *arg)
     for (;;) {
         serve_one(p, arena);
         ush_arena_rewind(arena, mark);
-        USH__COUNT(h, handlers, -1);
+        USH__HOLD(h, handlers, -1);
         const struct ush__parcel *next = ush__conn_pump(c) == USH__RUN ? ush__conn_parcel(c) : NULL;
         if (!next)
             break;
         /* The request behind it, with the same stack. It may wait long, so what has been answered
          * does not wait for it. */
-        USH__COUNT(h, handlers, 1);
+        USH__HOLD(h, handlers, 1);
         ush__http_soon(h);
         struct ush__parcel *room =
             next->bytes <= held ? first : ush_arena_alloc(arena, next->bytes);
         if (!room) {
             ush__conn_refuse(c, c->in, 503);
             ush__conn_end(c);
-            USH__COUNT(h, handlers, -1);
+            USH__HOLD(h, handlers, -1);
             break;
         }
         p = memcpy(room, next, next->bytes);

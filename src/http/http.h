@@ -355,6 +355,7 @@ struct ush_http {
     struct ush_http_limits limits;
     struct ush__routes routes;
     struct ush_http_stats own_stats, *stats;
+    uint32_t connections, handlers; /* held now; the statistics have copies */
     struct ush__networks trusted;
     struct ush_acceptor *acceptors; /* owned: o.listener_count */
     bool is_draining, is_full;
@@ -409,10 +410,13 @@ const char *ush__date(struct ush_http *h);
 /* A number that differs from one reply to the next: 0 to n-1. */
 uint32_t ush__spread(struct ush_http *h, uint32_t n);
 
-/* Statistics have one writer each, so no locked instruction is needed. */
+/* Statistics have one writer each, so no locked instruction is needed. Only while a worker drains
+ * its successor may use the same ones, which is why nothing is decided by them. */
 #define USH__COUNT(h, member, by)                                                                  \
     atomic_store_explicit(&(h)->stats->member,                                                     \
                           atomic_load_explicit(&(h)->stats->member, memory_order_relaxed) + (by),  \
                           memory_order_relaxed)
+#define USH__HOLD(h, member, by)                                                                   \
+    atomic_store_explicit(&(h)->stats->member, (h)->member += (uint32_t)(by), memory_order_relaxed)
 
 #endif

@@ -56,11 +56,6 @@ static struct ush_conn *conn_new(struct ush_http *h)
     return c;
 }
 
-static uint32_t connections(const struct ush_http *h)
-{
-    return atomic_load_explicit(&h->stats->connections, memory_order_relaxed);
-}
-
 void ush__conn_free(struct ush_conn *c)
 {
     struct ush_http *h = c->http;
@@ -73,8 +68,8 @@ void ush__conn_free(struct ush_conn *c)
     ush_close(c->fd);
     c->next_free = h->free_conns;
     h->free_conns = c;
-    USH__COUNT(h, connections, -1);
-    if (h->is_full && !h->is_draining && connections(h) < h->limits.connections * 15ull / 16) {
+    USH__HOLD(h, connections, -1);
+    if (h->is_full && !h->is_draining && h->connections < h->limits.connections * 15ull / 16) {
         h->is_full = false;
         for (size_t i = 0; i < h->o.listener_count; i++)
             ush_acceptor_resume(&h->acceptors[i]);
@@ -124,7 +119,7 @@ int ush_http_serve(struct ush_http *h, int fd, const struct ush_address *peer)
     c->is_unix = !peer || !ush__ip_of(peer, &c->ip);
     c->is_trusted = c->is_unix ? h->trusted.has_unix
                                : h->trusted.count && ush__networks_have(&h->trusted, &c->ip);
-    USH__COUNT(h, connections, 1);
+    USH__HOLD(h, connections, 1);
     USH__COUNT(h, connections_total, 1);
     uint32_t shares = join_bucket(c);
     c->is_brief = shares > 0;
@@ -144,7 +139,7 @@ static void on_accepted(void *ctx, int fd, const struct ush_address *peer)
 {
     struct ush_http *h = ctx;
     ush_http_serve(h, fd, peer);
-    if (connections(h) < h->limits.connections || h->is_full)
+    if (h->connections < h->limits.connections || h->is_full)
         return;
     h->is_full = true;
     for (size_t i = 0; i < h->o.listener_count; i++)
@@ -163,7 +158,7 @@ static int64_t hold_ns(void *ctx)
         sum += atomic_load_explicit(&s->connections, memory_order_relaxed);
         n++;
     }
-    bool has_much = n > 1 && connections(h) * n > sum + sum / 8 + 8 * n;
+    bool has_much = n > 1 && h->connections * n > sum + sum / 8 + 8 * n;
     return has_much ? HOLD_MS * (int64_t)USH_MS : 0;
 }
 
@@ -351,8 +346,7 @@ struct ush_http *ush_http_start(const struct ush_http_options *o, int *ret_error
 
 static bool is_empty(const struct ush_http *h)
 {
-    return connections(h) == 0 &&
-           atomic_load_explicit(&h->stats->handlers, memory_order_relaxed) == 0;
+    return h->connections == 0 && h->handlers == 0;
 }
 
 void ush__http_left(struct ush_http *h)

@@ -144,6 +144,51 @@ def test_one_of_three_killed_is_not_missed(waits):
     wait_for("three again", lambda: len(set(children_of(server.process.pid)) - {workers[0]}) == 3)
 
 
+class Crowd:
+    """Clients that ask all the time, half of them with a connection for each request."""
+
+    def __init__(self, port, size=8):
+        self.port, self.stopped, self.answers = port, threading.Event(), 0
+        self.pool = concurrent.futures.ThreadPoolExecutor(size)
+        self.clients = [self.pool.submit(self.ask_on, i % 2 == 0) for i in range(size)]
+
+    def ask_on(self, keeps):
+        raw = head(*([] if keeps else ["Connection: close"]), target="/wait?ms=5").encode()
+        while not self.stopped.is_set():
+            with Talk(self.port, 60) as talk:
+                answer = None
+                while not self.stopped.is_set() and not (answer and answer.get("Connection")):
+                    answer = talk.ask(raw)
+                    assert answer and answer.status == 200, answer
+                    self.answers += 1
+
+    def stop(self):
+        """Raises what a client found wrong."""
+        self.stopped.set()
+        self.pool.shutdown()
+        for client in self.clients:
+            client.result()
+
+
+def test_rolling_fails_nobody(waits):
+    server = waits("--workers", "2")
+    crowd = Crowd(server.port)
+
+    def are_workers(count, other_than=()):
+        now = set(children_of(server.process.pid))
+        return len(now) == count and not now & set(other_than) and now
+
+    for _ in range(3):
+        old, before = are_workers(2), crowd.answers
+        server.process.send_signal(signal.SIGHUP)
+        wait_for("two new workers", lambda: are_workers(2, old))
+        wait_for("some answers", lambda: crowd.answers > before + 100)
+    for worker in are_workers(2):
+        os.kill(worker, signal.SIGTERM)
+        wait_for("another one instead", lambda: are_workers(2, [worker]))
+    crowd.stop()
+
+
 def test_killed_master_takes_its_workers_along(waits):
     server = waits("--workers", "3")
     workers = children_of(server.process.pid)
