@@ -278,6 +278,8 @@ void ush_worker_ready(struct ush_worker *w)
     if (w->is_ready)
         return;
     w->is_ready = true;
+    if (w->index == 0)
+        ush_info("worker.stacks", "an overflow is caught by %s", ush_loop_stats().guards);
     tell_master(w, USH__SERVES);
 }
 
