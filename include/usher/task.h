@@ -122,7 +122,7 @@ enum ush_cancel_reason {
 };
 
 struct ush_scope_options {
-    int64_t deadline_ns; /* on the clock of ush_now_ns; 0 = none of its own */
+    int64_t deadline_ns; /* on the clock of ush_now_ns; 0 = none of its own; passed = cancelled */
     const char *name;    /* for dumps; NULL = "scope"; borrowed while open */
     bool shield;         /* ignores cancellation from around it; needs a deadline_ns */
     bool keep_going;     /* a failed child does not cancel its siblings */
@@ -223,7 +223,9 @@ enum { USH_READABLE = 1, USH_WRITABLE = 2, USH_HANGUP = 4 };
  * ush_fd_open. Returns the ready set. Not under sim. May suspend. */
 int ush_wait_fd(int fd, unsigned events);
 
-/* The same without waiting: -EAGAIN when they would have to. Allowed on the loop's stack. */
+/* The same without waiting: -EAGAIN when they would have to, and only after that the descriptor
+ * becomes ready again (a send that moved fewer bytes may well go on). Allowed on the loop's stack.
+ */
 ssize_t ush_recv_now(int fd, void *ret_bytes, size_t n);
 ssize_t ush_send_now(int fd, const void *bytes, size_t n);
 int ush_accept_now(int listener, struct ush_address *ret_peer);
@@ -236,7 +238,8 @@ int ush_accept_now(int listener, struct ush_address *ret_peer);
  */
 typedef void (*ush_ready_fn)(void *ctx, unsigned events);
 /* `fn` runs when fd becomes ready and no task waits for that direction. Edge-triggered: read until
- * -EAGAIN or a short read. fn NULL stops it. The fd must be open. */
+ * -EAGAIN or a short read. What was ready before is told as well, later. fn NULL stops it. The fd
+ * must be open. */
 int ush_fd_watch(int fd, ush_ready_fn fn, void *ctx);
 /* The same for a listening socket inherited from the master and shared with other processes:
  * level-triggered, one process is woken per connection. */

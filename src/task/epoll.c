@@ -141,11 +141,11 @@ static int epoll_poll(struct ush_loop *l, int64_t until_ns)
         if (atomic_load(&l->posts))
             ns = 0;
     }
-    int n = wait_for_events(s, ns);
+    int n = wait_for_events(s, ns), error = n < 0 ? errno : 0;
     atomic_store_explicit(&l->sleeps, false, memory_order_relaxed);
-    if (n < 0)
-        return errno == EINTR ? 0 : -errno;
     l->now_ns = l->backend->now_ns(l);
+    if (n < 0)
+        return error == EINTR ? 0 : -error;
     for (int i = 0; i < n; i++) {
         uint32_t e = s->events[i].events;
         int fd = (int)(uint32_t)s->events[i].data.u64;

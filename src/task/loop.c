@@ -63,7 +63,7 @@ static int turn(struct ush_loop *l)
 {
     l->turns++;
     if (l->beat)
-        atomic_fetch_add_explicit(&l->beat->turns, 1, memory_order_relaxed);
+        ush__beat_count(l->beat);
     ush__timers_run(&l->timers, l->now_ns);
     run_posts(l);
     ush__run_ready(l);

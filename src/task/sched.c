@@ -175,7 +175,7 @@ static void beat_start(struct ush_beat *b, const struct ush_task *t)
     memcpy(b->task, t->name, n);
     b->task[n] = '\0';
     atomic_store_explicit(&b->in_task, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&b->turns, 1, memory_order_relaxed);
+    ush__beat_count(b);
 }
 
 static void finish(struct ush_loop *l, struct ush_task *t)

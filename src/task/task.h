@@ -286,6 +286,13 @@ struct ush_loop {
     size_t own_bytes;
 };
 
+/* Only the loop writes it, so this need not be a locked instruction. */
+static inline void ush__beat_count(struct ush_beat *b)
+{
+    uint64_t turns = atomic_load_explicit(&b->turns, memory_order_relaxed);
+    atomic_store_explicit(&b->turns, turns + 1, memory_order_relaxed);
+}
+
 /* One turn's worth of ready tasks. */
 void ush__run_ready(struct ush_loop *l);
 /* Puts the running task behind all that are ready, and runs them. */
