@@ -137,7 +137,6 @@ static const struct ush_route routes[] = {
 
 static struct {
     int port, workers, listener;
-    struct ush_http_stats *stats;
 } waits = {.port = 8080, .workers = 1};
 
 static int run_worker(struct ush_worker *w, void *ctx __attribute__((unused)))
@@ -155,9 +154,9 @@ static int run_worker(struct ush_worker *w, void *ctx __attribute__((unused)))
         .listeners = &waits.listener,
         .listener_count = 1,
         .is_minimal = true,
-        .stats = &waits.stats[ush_worker_index(w)],
-        .siblings = waits.stats,
-        .sibling_count = (size_t)waits.workers,
+        .stats = ush_worker_shared(w),
+        .siblings = ush_worker_shared_at(w, 0), /* the blocks lie side by side */
+        .sibling_count = USH_PLACES_MAX,
     };
     int error = 0;
     struct ush_http *h = ush_http_start(&o, &error);
@@ -201,9 +200,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "waits: cannot listen at %s: %s\n", text, ush_error_text(waits.listener));
         return 1;
     }
-    waits.stats = ush_shared_new(sizeof(*waits.stats) * USH_WORKERS_MAX);
     const struct ush_role role = {
-        .name = "web", .count = (uint32_t)waits.workers, .run = run_worker};
-    const struct ush_master_options o = {.roles = &role, .role_count = 1, .ready = say_ready};
-    return waits.stats && ush_master_run(&o) >= 0 ? 0 : 1;
+        .name = "web", .count = (uint32_t)waits.workers, .scales = true, .run = run_worker};
+    const struct ush_master_options o = {.roles = &role,
+                                         .role_count = 1,
+                                         .ready = say_ready,
+                                         .shared_bytes = sizeof(struct ush_http_stats)};
+    return ush_master_run(&o) >= 0 ? 0 : 1;
 }

@@ -170,7 +170,7 @@ class Crowd:
             client.result()
 
 
-def test_rolling_fails_nobody(waits):
+def test_rolling_and_scaling_fail_nobody(waits):
     server = waits("--workers", "2")
     crowd = Crowd(server.port)
 
@@ -183,9 +183,12 @@ def test_rolling_fails_nobody(waits):
         server.process.send_signal(signal.SIGHUP)
         wait_for("two new workers", lambda: are_workers(2, old))
         wait_for("some answers", lambda: crowd.answers > before + 100)
-    for worker in are_workers(2):
+    server.process.send_signal(signal.SIGTTIN)
+    for worker in wait_for("a third worker", lambda: are_workers(3)):
         os.kill(worker, signal.SIGTERM)
-        wait_for("another one instead", lambda: are_workers(2, [worker]))
+        wait_for("another one instead", lambda: are_workers(3, [worker]))
+    server.process.send_signal(signal.SIGTTOU)
+    wait_for("two workers", lambda: are_workers(2))
     crowd.stop()
 
 
