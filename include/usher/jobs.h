@@ -130,7 +130,8 @@ int64_t ush_job_owner(void);
 /* Releases every claim of a process that is known to be dead, counting a crash on each. The number
  * released. May suspend. */
 int ush_jobs_release(struct ush_db *db, int64_t owner);
-/* Makes a dead or held job ready again with a clean count, or all of a lane. */
+/* Makes a dead or held job ready again, or all of a lane. Failures and crashes are counted anew;
+ * ambiguous ends are not forgotten, so another one is held at once. */
 struct ush_jobs_retry {
     int64_t id;       /* 0: all of the lane */
     const char *lane; /* NULL with an id */

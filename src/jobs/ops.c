@@ -242,8 +242,9 @@ const struct ush_operation ush_op_jobs_renew = {
     .run = run_renew,
 };
 
+/* What nobody knows stays counted: a second copy is announced for ever. */
 #define AGAIN                                                                                      \
-    "UPDATE jobs SET state = 0, due_at = $1, failures = 0, crashes = 0, unknowns = 0,"             \
+    "UPDATE jobs SET state = 0, due_at = $1, failures = 0, crashes = 0,"                           \
     " mark = CASE WHEN mark = 2 THEN 1 ELSE mark END, ended_at = NULL WHERE state IN (3, 4) AND "
 static const struct ush_statement again_one = {
     .name = "jobs_again_one",

@@ -13,7 +13,7 @@ What it does to a message is the mode, or the recipient's local part up to a '+'
 one ("refuse+17@example.org"):
 
     accept           250
-    delay            250 after 0.3 s
+    delay            journalled at once, 250 after 0.3 s
     refuse           550 5.1.1 to RCPT
     tempfail         451 4.3.0 to RCPT
     quota            550 5.4.5 to the final dot, as providers answer above a daily limit
@@ -85,9 +85,9 @@ class Sink:
             return "550 5.4.5 Daily user sending quota exceeded"
         if mode == "hang":
             await asyncio.sleep(3600)
+        self.write(server, envelope)
         if mode == "delay":
             await asyncio.sleep(0.3)
-        self.write(server, envelope)
         if mode == "drop-after-dot":
             server.transport.abort()
         if mode == "goodbye":

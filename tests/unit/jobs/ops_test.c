@@ -172,6 +172,7 @@ OPS_TEST(three_crashes_are_the_end)
     put("a", "mail", 0);
     for (int i = 1; i <= 3; i++) {
         ck_assert_str_eq(claim(.owner = 6 + i), "1");
+        ck_assert_int_eq(mark(1, i, 2, USH_NONE), 1);
         ck_assert_int_eq(ush_jobs_release(db, 6 + i), 1);
         ck_assert_int_eq(job_row(db, 1).crashes, i);
     }
@@ -181,6 +182,7 @@ OPS_TEST(three_crashes_are_the_end)
     ck_assert_int_eq(ush_jobs_retry(db, &(struct ush_jobs_retry){.lane = "mail"}), 1);
     ck_assert_str_eq(claim(.owner = 10), "1");
     ck_assert_int_eq(job_row(db, 1).crashes, 0);
+    ck_assert_int_eq(job_row(db, 1).unknowns, 3); /* a second copy is announced for ever */
     ush_db_close(db);
     return 0;
 }
