@@ -1,9 +1,11 @@
 /*
- * fetch.h - talking to other servers: HTTP requests and mail, over libcurl's multi interface, as
- * calls that look blocking. The running scope's deadline is the time-out of the whole exchange.
+ * fetch.h - talking to other servers: HTTP requests, and mail by SMTP, as calls that look blocking.
+ * The running scope's deadline is the time-out of the whole exchange.
  *
- * libcurl's callbacks run on the loop's stack; a task only waits for the end. Connections are kept
- * and used again. One object belongs to one loop.
+ * Underneath is libcurl's multi interface, on the loop's own stack; a task only waits. For mail
+ * libcurl makes the connection, with TLS and login, and the message is handed over by our own few
+ * lines, because everything depends on what is known about the final dot. Connections are kept and
+ * used again. One object belongs to one loop. Over real sockets only, not under sim.
  */
 #ifndef USHER_FETCH_H
 #define USHER_FETCH_H
@@ -56,10 +58,18 @@ struct ush_mail_reply {
     char text[200]; /* the reply or the reason, one line */
 };
 /*
- * Hands one message to a server (RFC 5321). 0 = accepted with 250 after the dot; USH_EINVAL = the
- * server refused for good (5xx); -EAGAIN = try later (4xx, connection lost before the dot);
- * USH_EUNKNOWN = lost after the dot without an answer. The time limit after the dot is the scope's;
- * RFC 5321 §4.5.3.2.6 asks for ten minutes. May suspend.
+ * Hands one message to a server (RFC 5321).
+ *
+ *   0              accepted: 250 after the dot
+ *   USH_EINVAL     refused for good (5xx), or not fit to be sent: a bare CR or LF, a bad address
+ *   -EAGAIN        later: 4xx, a full quota (5.4.5, 5.2.2), no connection, lost before the dot
+ *   -EACCES        the login was refused
+ *   USH_EUNKNOWN   lost or cancelled after the dot without an answer
+ *   -ECANCELED, -ETIMEDOUT   before the dot: nothing has happened
+ *   anything else  what before_dot returned
+ *
+ * The time limit after the dot is the scope's; RFC 5321 §4.5.3.2.6 asks for ten minutes. May
+ * suspend.
  */
 int ush_fetch_mail(struct ush_fetch *f, const struct ush_mail_server *server,
                    const struct ush_mail_message *m, struct ush_mail_reply *ret);

@@ -4,6 +4,7 @@
  *     multi.c   libcurl's multi interface in our loop: a transfer as one call that waits
  *     http.c    requests
  *     mail.c    messages
+ *     reply.c   what a mail server says
  */
 #ifndef USH_FETCH_FETCH_H
 #define USH_FETCH_FETCH_H
@@ -43,6 +44,26 @@ int ush__transfer_error(const struct ush__transfer *t);
 
 /* Closes the mail connections that wait: all, or those idle for too long. */
 void ush__sessions_close(struct ush_fetch *f, int64_t idle_since_ns);
+
+/* ---- replies of a mail server (reply.c) ------------------------------------------------------ */
+
+enum { USH__REPLY_BYTES = 2048, USH__REPLY_LINES = 100 };
+
+/* Bytes are received at in + len, and whole replies taken off the front. */
+struct ush__reply {
+    int code;       /* of the line taken last; 0 = none yet */
+    int lines;      /* of the reply that is not whole yet */
+    char text[200]; /* that line: printable ASCII */
+    size_t len;
+    char in[USH__REPLY_BYTES];
+};
+
+/* Takes in one line, with or without its line end: 1 when it ends a reply, 0 when more lines
+ * follow, USH_EPROTO. */
+int ush__reply_line(struct ush__reply *r, ush_text line);
+/* The code of the next whole reply, 200 to 599; 0 when its end has not been received; USH_EPROTO
+ * for what is no reply and for one that is too long. */
+int ush__reply_take(struct ush__reply *r);
 
 /* True when it has no byte that could end a line or a header. */
 bool ush__is_one_line(const char *s);

@@ -33,7 +33,6 @@
 
 #include "fetch/fetch.h"
 
-enum { REPLY_MAX = 2048, REPLY_LINES_MAX = 100 };
 #define IDLE_MAX_NS (60 * USH_SECOND)
 
 struct session {
@@ -42,10 +41,7 @@ struct session {
     char *key;              /* owned: what it is connected to, and as whom */
     int fd;
     int64_t idle_since_ns;
-    size_t len; /* received and not looked at */
-    char in[REPLY_MAX];
-    int code; /* of the last reply */
-    char text[200];
+    struct ush__reply reply; /* the last one, and what was received behind it */
 };
 
 /* ---- bytes ---------------------------------------------------------------------------------- */
@@ -86,53 +82,29 @@ static int send_all(struct session *s, ush_text t)
 static int recv_some(struct session *s)
 {
     for (;;) {
-        struct bytes b = {.s = s, .at = s->in + s->len, .n = sizeof s->in - s->len};
+        struct ush__reply *in = &s->reply;
+        struct bytes b = {.s = s, .at = in->in + in->len, .n = sizeof in->in - in->len};
         int r = ush_on_loop_stack(recv_now, &b);
         if (r == -EAGAIN) {
             USH_TRY(ush_wait_fd(s->fd, USH_READABLE));
             continue;
         }
-        s->len += b.moved;
+        in->len += b.moved;
         return r < 0 ? r : b.moved ? 0 : -ECONNRESET;
     }
 }
 
-/* ---- lines ---------------------------------------------------------------------------------- */
-
-/* Takes in one line of a reply. 1 when it is the last, 0 when more follow, USH_EPROTO. */
-static int take_line(struct session *s, ush_text line)
-{
-    int64_t code;
-    line = ush_text_trim(line);
-    if (line.len < 3 || ush_text_i64((ush_text){line.at, 3}, &code) < 0 || code < 100)
-        return USH_EPROTO;
-    s->code = (int)code;
-    size_t n = 0;
-    for (; n < line.len && n < sizeof s->text - 1; n++)
-        s->text[n] = line.at[n] >= 0x20 && line.at[n] < 0x7f ? line.at[n] : '?';
-    s->text[n] = 0;
-    return line.len == 3 || line.at[3] != '-';
-}
+/* ---- replies -------------------------------------------------------------------------------- */
 
 /* The code of the next reply. */
 static int receive(struct session *s)
 {
-    for (int lines = 0; lines < REPLY_LINES_MAX;) {
-        char *end = memchr(s->in, '\n', s->len);
-        if (!end) {
-            if (s->len == sizeof s->in)
-                return USH_EPROTO;
-            USH_TRY(recv_some(s));
-            continue;
-        }
-        size_t n = (size_t)(end + 1 - s->in);
-        int is_last = take_line(s, (ush_text){s->in, n});
-        memmove(s->in, s->in + n, s->len -= n);
-        if (is_last)
-            return is_last < 0 ? is_last : s->code;
-        lines++;
+    for (;;) {
+        int code = ush__reply_take(&s->reply);
+        if (code)
+            return code;
+        USH_TRY(recv_some(s));
     }
-    return USH_EPROTO;
 }
 
 /* Whether a 5xx is about today and not about the message: what providers send for a daily limit,
@@ -148,7 +120,7 @@ static int judge(const struct session *s, int code, int wanted)
         return code;
     if (code / 100 == wanted)
         return 0;
-    return code / 100 == 5 && !is_quota(s->text) ? USH_EINVAL : -EAGAIN;
+    return code / 100 == 5 && !is_quota(s->reply.text) ? USH_EINVAL : -EAGAIN;
 }
 
 /* Sends a command and returns 0 when the reply is of the wanted class. */
@@ -161,7 +133,7 @@ static int command(struct session *s, int wanted, const char *fmt, ...)
     int n = vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
     assert(n < (int)sizeof line);
-    s->code = 0;
+    s->reply.code = 0;
     USH_TRY(send_all(s, (ush_text){line, (size_t)n}));
     return judge(s, receive(s), wanted);
 }
@@ -205,8 +177,8 @@ static struct session *session_reuse(struct ush_fetch *f, const char *key)
         if (strcmp(s->key, key) != 0)
             continue;
         ush_list_del(l);
-        struct bytes b = {.s = s, .at = s->in, .n = sizeof s->in};
-        if (s->len == 0 && ush_on_loop_stack(recv_now, &b) == -EAGAIN)
+        struct bytes b = {.s = s, .at = s->reply.in, .n = 1};
+        if (s->reply.len == 0 && ush_on_loop_stack(recv_now, &b) == -EAGAIN)
             return s;
         session_close(f, s); /* the server has hung up, or said something unasked */
     }
@@ -215,7 +187,8 @@ static struct session *session_reuse(struct ush_fetch *f, const char *key)
 
 static size_t on_reply(char *line, size_t one, size_t n, void *session)
 {
-    take_line(session, (ush_text){line, one * n});
+    struct session *s = session;
+    ush__reply_line(&s->reply, (ush_text){line, one * n});
     return one * n;
 }
 
@@ -259,8 +232,8 @@ static int session_new(struct ush_fetch *f, const struct ush_mail_server *server
     s->fd = fd;
     if (fd >= 0)
         return 0;
-    if (s->t.error[0] && s->code < 400)
-        snprintf(s->text, sizeof s->text, "%.199s", s->t.error);
+    if (s->t.error[0] && s->reply.code < 400)
+        snprintf(s->reply.text, sizeof s->reply.text, "%.199s", s->t.error);
     if (s->t.code == CURLE_URL_MALFORMAT || s->t.code == CURLE_UNSUPPORTED_PROTOCOL)
         return USH_EINVAL;
     return s->t.code == CURLE_LOGIN_DENIED ? -EACCES : -EAGAIN;
@@ -305,12 +278,13 @@ static int send_lines(struct session *s, ush_text m)
  * the dot is better not sent: so fewer messages are of unknown fate. */
 static int is_still_there(struct session *s)
 {
-    struct bytes b = {.s = s, .at = s->in, .n = sizeof s->in};
-    int r = s->len ? 0 : ush_on_loop_stack(recv_now, &b);
+    struct ush__reply *in = &s->reply;
+    struct bytes b = {.s = s, .at = in->in, .n = sizeof in->in};
+    int r = in->len ? 0 : ush_on_loop_stack(recv_now, &b);
     if (r == -EAGAIN)
         return 0;
-    s->len += b.moved;
-    if (r < 0 || s->len == 0)
+    in->len += b.moved;
+    if (r < 0 || in->len == 0)
         return -ECONNRESET;
     r = judge(s, receive(s), 0);
     return r < 0 ? r : USH_EPROTO;
@@ -327,8 +301,8 @@ static int deliver(struct session *s, const struct ush_mail_message *m, bool *re
     USH_TRY(ush_cancelled());
     USH_TRY(is_still_there(s));
     *ret_past_dot = true;
-    s->code = 0;
-    s->text[0] = 0;
+    s->reply.code = 0;
+    s->reply.text[0] = 0;
     int r = send_all(s, USH_T(".\r\n"));
     if (r >= 0)
         r = receive(s);
@@ -338,7 +312,8 @@ static int deliver(struct session *s, const struct ush_mail_message *m, bool *re
 /* Whether it is the fault of a connection that was kept for too long. */
 static bool was_stale(const struct session *s, int r)
 {
-    return r < 0 && r != -ECANCELED && r != -ETIMEDOUT && (s->code == 0 || s->code == 421);
+    return r < 0 && r != -ECANCELED && r != -ETIMEDOUT &&
+           (s->reply.code == 0 || s->reply.code == 421);
 }
 
 static int deliver_anyhow(struct ush_fetch *f, const struct ush_mail_server *server,
@@ -352,7 +327,7 @@ static int deliver_anyhow(struct ush_fetch *f, const struct ush_mail_server *ser
     free(key);
     if (s) {
         *ret_session = s;
-        s->text[0] = 0;
+        s->reply.text[0] = 0;
         int r = deliver(s, m, &ret->past_dot);
         if (ret->past_dot || !was_stale(s, r))
             return r;
@@ -383,8 +358,9 @@ int ush_fetch_mail(struct ush_fetch *f, const struct ush_mail_server *server,
     struct session *s = NULL;
     int r = result_of(deliver_anyhow(f, server, m, ret, &s));
     if (s) {
-        ret->code = s->code;
-        memcpy(ret->text, s->text, sizeof ret->text);
+        ret->code = s->reply.code;
+        static_assert(sizeof ret->text == sizeof s->reply.text, "copied whole");
+        memcpy(ret->text, s->reply.text, sizeof ret->text);
     }
     if (r < 0 && !ret->text[0])
         snprintf(ret->text, sizeof ret->text, "%s", ush_error_text(r));

@@ -1,0 +1,56 @@
+/*
+ * reply.c - what a mail server says (RFC 5321 §4.2), out of bytes that come in any pieces.
+ *
+ *     250-first line
+ *     250-second
+ *     250 last line
+ *
+ * Rules
+ *  1. A line is three digits, 200 to 599, and then '-' when more lines follow, else a space or
+ *     nothing. All lines of a reply have the same code. Anything else is USH_EPROTO, and the
+ *     connection is of no more use.
+ *  2. The bounds are ours: USH__REPLY_BYTES for a line, USH__REPLY_LINES for a reply. The RFC asks
+ *     for 512 bytes.
+ *  3. A bare LF ends a line too. There is nothing to smuggle in this direction.
+ *  4. How the bytes were split makes no difference.
+ *
+ * The text of the last line is kept for people: what is not printable ASCII becomes '?'.
+ */
+#include "fetch/fetch.h"
+
+int ush__reply_line(struct ush__reply *r, ush_text line)
+{
+    int64_t code;
+    line = ush_text_trim(line);
+    if (line.len < 3 || ush_text_i64((ush_text){line.at, 3}, &code) < 0 || code < 200 || code > 599)
+        return USH_EPROTO;
+    bool is_last = line.len == 3 || line.at[3] != '-';
+    if (r->lines++ && code != r->code)
+        return USH_EPROTO;
+    if (line.len > 3 && line.at[3] != '-' && line.at[3] != ' ')
+        return USH_EPROTO;
+    r->code = (int)code;
+    size_t n = 0;
+    for (; n < line.len && n < sizeof r->text - 1; n++)
+        r->text[n] = line.at[n] >= 0x20 && line.at[n] < 0x7f ? line.at[n] : '?';
+    r->text[n] = 0;
+    if (is_last)
+        r->lines = 0;
+    return is_last;
+}
+
+int ush__reply_take(struct ush__reply *r)
+{
+    for (;;) {
+        char *end = memchr(r->in, '\n', r->len);
+        if (!end)
+            return r->len == sizeof r->in || r->lines > USH__REPLY_LINES ? USH_EPROTO : 0;
+        size_t n = (size_t)(end + 1 - r->in);
+        int is_last = ush__reply_line(r, (ush_text){r->in, n});
+        memmove(r->in, r->in + n, r->len -= n);
+        if (is_last)
+            return is_last < 0 ? is_last : r->code;
+        if (r->lines > USH__REPLY_LINES)
+            return USH_EPROTO;
+    }
+}
