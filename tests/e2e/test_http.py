@@ -2,10 +2,13 @@
 whole and byte by byte, and behind each a good request on the same connection. Then what a row
 cannot say: interim answers, the clock, and clients that are slow, silent, or many."""
 
+import concurrent.futures
 import contextlib
 import email.utils
 import pathlib
 import select
+import socket
+import struct
 import time
 from random import Random
 
@@ -221,6 +224,41 @@ def test_thousand_half_open_connections_stop_nobody(server):
         for i, talk in enumerate(talks):
             answer = talk.read()
             assert answer.status == 200 and (i % 2 == 0 or answer.body == b"half-half")
+
+
+def misbehave(port, random):
+    """One client that says anything, cut anywhere, and leaves as it likes."""
+    slow = [head(target=t).encode()
+            for t in ("/wait?ms=3", "/wait?ms=50", "/task", "/thread", "/docs")]
+    rows = [c.raw for c in CASES if len(c.raw) < 20000]
+    data = b"".join(random.choice(random.choice((rows, slow))) for _ in range(random.randint(1, 9)))
+    data = data[:random.choice((len(data), random.randint(0, len(data))))]
+    with Talk(port) as talk, contextlib.suppress(ConnectionError, BlockingIOError, TimeoutError):
+        talk.socket.setblocking(random.random() < 0.7)
+        while data:
+            data = data[talk.socket.send(data[:random.choice((1, 7, 100, 5000, 1 << 20))]):]
+        talk.socket.settimeout(0.05)
+        leave = random.choice(("reset", "half", "read", "close"))
+        if leave == "reset":
+            talk.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        elif leave == "half":
+            talk.socket.shutdown(socket.SHUT_WR)
+        while leave in ("half", "read") and talk.socket.recv(random.choice((10, 1 << 16))):
+            pass
+
+
+def test_crowd_that_misbehaves_leaves_nothing_behind(server):
+    """No crash (the fixture looks at that), no descriptor, and everybody else is served."""
+    def descriptors():
+        worker, = children_of(server.process.pid)
+        return len(list(pathlib.Path(f"/proc/{worker}/fd").iterdir()))
+
+    before = wait_for("a quiet server", lambda: descriptors() < 30 and descriptors())
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        for done in [pool.submit(misbehave, server.port, Random(i)) for i in range(1500)]:
+            done.result()
+    assert converse(server.port, PROBE).endswith(b"Hello, World!")
+    wait_for("all connections to end", lambda: descriptors() <= before)
 
 
 class Deaf:
