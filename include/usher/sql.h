@@ -126,11 +126,37 @@ int ush_all(struct ush_tx *tx, const struct ush_statement *s, const struct ush_r
 int ush_each(struct ush_tx *tx, const struct ush_statement *s, const struct ush_record *r,
              int (*fn)(void *ctx, const void *row), void *ctx, const struct ush_value *values,
              size_t n);
-/* Runs the statement once per row of `rows`, the record's fields being $1, $2, … in order: as a
- * loop on SQLite, as one set on PostgreSQL. An absent text is NULL, and so is an optional number
- * without its `has` bit, as in ush_record_pack. The total of rows changed. */
+/* Several questions that do not wait for each other's answers, as ush_all each, in order: one round
+ * trip on PostgreSQL. 0 or a negative code, and then no *ret is written. */
+enum { USH_AT_ONCE_MAX = 8 };
+struct ush_query {
+    const struct ush_statement *statement;
+    const struct ush_record *record;
+    size_t limit;
+    struct ush_rows *ret;
+    const struct ush_value *values; /* USH_VALUES(…) gives these two */
+    size_t n;
+};
+int ush_all_at_once(struct ush_tx *tx, const struct ush_query *queries, size_t n);
+/*
+ * Runs the statement for each row of `rows`, the record's fields being $1, $2, … in order. Where
+ * the statement has a text of its own for PostgreSQL, that text gets each field as an array of all
+ * rows
+ * (`unnest($1::bigint[], …)`) and runs once. An absent text is NULL, and so is an optional number
+ * without its `has` bit, as in ush_record_pack. The total of rows changed.
+ */
 int ush_exec_rows(struct ush_tx *tx, const struct ush_statement *s, const struct ush_record *r,
                   const void *rows, size_t n);
+/*
+ * The same as ush_exec and ush_exec_rows for a caller who does not need the number of rows: 0 or a
+ * negative code. On PostgreSQL the statement goes out with the next one whose result is waited for,
+ * or with the COMMIT, so it costs no round trip of its own; if it fails, that one fails in its
+ * place, or the end of the savepoint, or the operation.
+ */
+int ush_exec_later(struct ush_tx *tx, const struct ush_statement *s, const struct ush_value *values,
+                   size_t n);
+int ush_exec_rows_later(struct ush_tx *tx, const struct ush_statement *s,
+                        const struct ush_record *r, const void *rows, size_t n);
 /* Runs fn under a savepoint: a negative result undoes what it did, the transaction goes on. */
 int ush_savepoint(struct ush_tx *tx, int (*fn)(struct ush_tx *tx, void *arg), void *arg);
 /* After USH_ECONFLICT: text naming the constraint ("registrations.request_key"), for the log and
@@ -169,10 +195,11 @@ struct ush_db_options {
     enum ush_db_role role;
     const struct ush_operation *const *operations; /* NULL-terminated */
     uint32_t batch_max;                            /* operations per transaction; 0 = 256 */
-    uint32_t queue_max;      /* operations waiting in this process; 0 = 10,000: USH_EFULL beyond */
-    uint32_t readers;        /* read connections; 0 = 4 */
-    bool sync_normal;        /* SQLite synchronous=NORMAL: loses commits on power loss */
-    uint32_t writer_wait_ms; /* how long a change waits for a writer to come; 0 = 5,000 */
+    uint32_t queue_max; /* operations waiting in this process; 0 = 10,000: USH_EFULL beyond */
+    uint32_t readers;   /* views at once; 0 = 4, on PostgreSQL 2 beside 2 for changes */
+    bool sync_normal;   /* SQLite synchronous=NORMAL: loses commits on power loss */
+    uint32_t
+        writer_wait_ms; /* how long a change waits for a writer, or for the server; 0 = 5,000 */
     /* Where the writer listens; NULL = at ush_writer_socket(). For tests and sim. */
     const struct ush_address *writer;
 };
@@ -196,6 +223,9 @@ int ush_read(struct ush_db *db, int (*fn)(struct ush_tx *view, void *arg), void 
  */
 int ush_change(struct ush_db *db, const struct ush_operation *op, const void *in, void *ret_out,
                struct ush_arena *arena);
+
+/* The URL as it may be shown: without password and parameters. */
+void ush_database_name(const char *url, char *ret_name, size_t room);
 
 /* Of this process. `batches` counts transactions where changes are run, else sends to the writer.
  */

@@ -47,22 +47,21 @@ static void close_session(struct ush__committer *c)
     c->session = NULL;
 }
 
-static void note_trouble(struct ush__committer *c, int result)
+void ush__trouble_note(struct ush__trouble *t, int result, const char *name, const char *why)
 {
     if (result != USH_ESTORAGE) {
-        if (c->in_trouble && result >= 0) {
-            c->in_trouble = false;
+        if (t->is_on && result >= 0) {
+            t->is_on = false;
             ush_info("database.storage", "changes are stored again");
         }
         return;
     }
     int64_t now_ns = ush_now_ns();
-    if (c->trouble_ns && now_ns - c->trouble_ns < TROUBLE_EVERY_NS)
+    if (t->said_ns && now_ns - t->said_ns < TROUBLE_EVERY_NS)
         return;
-    c->in_trouble = true;
-    c->trouble_ns = now_ns;
-    ush_error("database.storage", "changes are refused, %s: %s", c->o.url,
-              c->session ? c->session->trouble : c->trouble);
+    t->is_on = true;
+    t->said_ns = now_ns;
+    ush_error("database.storage", "changes are refused, %s: %s", name, why);
 }
 
 struct batch_job {
@@ -81,7 +80,7 @@ static int commit_batch(void *arg)
         struct ush__batch_run run = {c->session, &c->arena, &c->answers, job->items, job->n};
         r = ush__batch_run(&run);
     }
-    note_trouble(c, r);
+    ush__trouble_note(&c->said, r, c->o.url, c->session ? c->session->trouble : c->trouble);
     if (!c->session)
         return r;
     if (c->session->is_broken) {
@@ -136,31 +135,13 @@ static int offload_shielded(struct ush__committer *c, ush_fn fn, void *arg)
     return r;
 }
 
-static void settle(struct ush__committer *c, struct ush__change *change, int all)
-{
-    if (all < 0)
-        change->result = all;
-    else if (change->result >= 0 && change->ret_out && change->op->out) {
-        ush_text packed = ush_arena_copy(change->arena, change->answer);
-        int r = packed.at
-                    ? ush_record_unpack(change->op->out, packed, change->arena, change->ret_out)
-                    : USH_ELIMIT;
-        if (r < 0)
-            change->result = USH_EUNKNOWN; /* it is stored, but the caller cannot be told what */
-    }
-    change->item.result = change->result;
-    c->o.stats->conflicts += change->result == USH_ECONFLICT;
-    c->o.stats->refused += change->result == USH_ESTORAGE;
-}
-
 static int flush(void *ctx, struct ush_batch_item **items, size_t n)
 {
     struct ush__committer *c = ctx;
     struct batch_job job = {c, items, n};
     int r = offload_shielded(c, commit_batch, &job);
-    for (size_t i = 0; i < n; i++)
-        settle(c, ush__change_of(items[i]), r);
     struct ush_db_stats *stats = c->o.stats;
+    ush__changes_settle(items, n, r, stats);
     stats->changes += n;
     stats->batches++;
     stats->waiting = c->batch.count;

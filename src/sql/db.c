@@ -6,6 +6,7 @@
  *     in a file    a reader, in the blocking pool    LOCAL: commit.c in this process
  *     in memory    the committing session            WORKER: client.c to the writer
  *                                                    TOOL: either, decided when it is opened
+ *     on a server  pool.c, in the caller's task      pool.c
  *
  *  1. What lies in memory has one session and one thread: views and transactions take turns there.
  *  2. A reader is used by one view at a time; `readers` bounds how many there are. They are opened
@@ -14,6 +15,7 @@
  *     being copied back; a tool may take its time.
  *  4. ush_db_close waits until nothing is in progress.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -23,6 +25,7 @@
 
 enum {
     READERS = 4,
+    READERS_OF_SERVER = 2, /* connections cost a process each at the other end */
     WRITER_WAIT_MS = 5000,
     VIEW_FIRST = 64 << 10, /* bytes of memory that a reader keeps */
 };
@@ -38,10 +41,11 @@ struct reader {
 
 struct ush_db {
     struct ush_db_options o;
-    char url[USH__PATH_MAX];
+    char url[USH__URL_MAX], name[USH__URL_MAX];
     const struct ush__driver *driver;
-    struct ush__client *client;       /* one of these two is set */
+    struct ush__client *client;       /* one of these three is set */
     struct ush__committer *committer; /* owned */
+    struct ush__pool *pool;
     struct ush_semaphore reader_places;
     struct ush_link idle_readers;
     uint32_t in_progress;
@@ -51,14 +55,31 @@ struct ush_db {
 
 const struct ush__driver *ush__driver_of(const char *url)
 {
-    static const struct ush__driver *const drivers[] = {&ush__sqlite};
+    static const struct ush__driver *const drivers[] = {&ush__sqlite, &ush__postgres};
     for (size_t i = 0; i < USH_COUNT(drivers); i++) {
         if (ush_text_starts(ush_text_of(url), ush_text_of(drivers[i]->scheme)) &&
             url[strlen(drivers[i]->scheme)])
             return drivers[i];
     }
-    ush_error("database.url", "%.20s…: no such kind of database; use sqlite:FILE", url);
+    ush_error("database.url", "%.20s…: use sqlite:FILE or postgresql://HOST/DATABASE", url);
     return NULL;
+}
+
+void ush_database_name(const char *url, char *ret_name, size_t room)
+{
+    /* Of "scheme://user:password@host": the last '@' before the path, the first ':' before that. */
+    const char *authority = strstr(url, "://");
+    authority = authority ? authority + 3 : url + strlen(url);
+    size_t n = strcspn(authority, "/?");
+    const char *at = memrchr(authority, '@', n);
+    const char *colon = at ? memchr(authority, ':', (size_t)(at - authority)) : NULL;
+    const char *end = url + strlen(url);
+    if (colon)
+        snprintf(ret_name, room, "%.*s%s", (int)(colon - url), url, at);
+    else
+        snprintf(ret_name, room, "%s", url);
+    if (authority != end) /* parameters may hold a password too, and are of no interest */
+        ret_name[strcspn(ret_name, "?")] = 0;
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -66,17 +87,15 @@ const struct ush__driver *ush__driver_of(const char *url)
 struct view_job {
     struct ush_db *db;
     struct reader *reader;
-    int (*fn)(struct ush_tx *view, void *arg);
-    void *arg;
-    int64_t deadline_ns;
+    struct ush__view view;
 };
 
-static int run_view(struct ush__session *s, struct ush_arena *arena, const struct view_job *job)
+int ush__view_run(struct ush__session *s, struct ush_arena *arena, const struct ush__view *view)
 {
-    struct ush_tx view = {.arena = arena, .session = s, .now_ms = ush_wall_ms()};
-    s->deadline_ns = job->deadline_ns;
+    struct ush_tx tx = {.arena = arena, .session = s, .now_ms = ush_wall_ms()};
+    s->deadline_ns = view->deadline_ns;
     USH_TRY(s->driver->begin(s, USH__READ));
-    int r = job->fn(&view, job->arg);
+    int r = view->fn(&tx, view->arg);
     s->driver->rollback(s);
     s->deadline_ns = 0;
     return r;
@@ -84,7 +103,7 @@ static int run_view(struct ush__session *s, struct ush_arena *arena, const struc
 
 static int view_in_memory(struct ush__session *s, struct ush_arena *arena, void *arg)
 {
-    return run_view(s, arena, arg);
+    return ush__view_run(s, arena, arg);
 }
 
 static int view_in_file(void *arg)
@@ -101,7 +120,7 @@ static int view_in_file(void *arg)
             ush_error("database.read", "%s: %s", o.url, trouble);
     }
     if (r == 0)
-        r = run_view(reader->session, &reader->arena, job);
+        r = ush__view_run(reader->session, &reader->arena, &job->view);
     if (reader->session && (r == USH_ESTORAGE || reader->session->is_broken)) {
         ush_error("database.read", "%s: %s", job->db->url, reader->session->trouble);
         driver->close(reader->session);
@@ -149,14 +168,20 @@ static int read_file(struct ush_db *db, struct view_job *job)
 
 int ush_read(struct ush_db *db, int (*fn)(struct ush_tx *view, void *arg), void *arg)
 {
-    struct view_job job = {.db = db, .fn = fn, .arg = arg};
+    struct ush__view view = {.fn = fn, .arg = arg};
     if (db->o.role == USH_DB_WORKER)
-        job.deadline_ns = ush_now_ns() + VIEW_MAX_NS;
-    if (ush_deadline_ns() != USH_NEVER && (!job.deadline_ns || ush_deadline_ns() < job.deadline_ns))
-        job.deadline_ns = ush_deadline_ns();
+        view.deadline_ns = ush_now_ns() + VIEW_MAX_NS;
+    if (ush_deadline_ns() != USH_NEVER &&
+        (!view.deadline_ns || ush_deadline_ns() < view.deadline_ns))
+        view.deadline_ns = ush_deadline_ns();
     begin_use(db);
-    int r = ush__sqlite_path(db->url) ? read_file(db, &job)
-                                      : ush__committer_alone(db->committer, view_in_memory, &job);
+    int r;
+    if (db->pool)
+        r = ush__pool_read(db->pool, &view);
+    else if (ush__sqlite_path(db->url))
+        r = read_file(db, &(struct view_job){.db = db, .view = view});
+    else
+        r = ush__committer_alone(db->committer, view_in_memory, &view);
     end_use(db);
     return r;
 }
@@ -182,7 +207,8 @@ int ush_change(struct ush_db *db, const struct ush_operation *op, const void *in
     } else {
         assert(is_registered(db, op)); /* it would not be in the writer either */
         struct ush__change change = {.op = op, .in = in, .ret_out = ret_out, .arena = arena};
-        r = ush_batch_submit(&db->committer->batch, &change.item);
+        r = db->pool ? ush__pool_change(db->pool, &change)
+                     : ush_batch_submit(&db->committer->batch, &change.item);
     }
     end_use(db);
     return r;
@@ -191,10 +217,11 @@ int ush_change(struct ush_db *db, const struct ush_operation *op, const void *in
 int ush__db_alone(struct ush_db *db,
                   int (*fn)(struct ush__session *s, struct ush_arena *arena, void *arg), void *arg)
 {
-    if (!db->committer)
+    if (db->client)
         return -EBUSY;
     begin_use(db);
-    int r = ush__committer_alone(db->committer, fn, arg);
+    int r = db->pool ? ush__pool_alone(db->pool, fn, arg)
+                     : ush__committer_alone(db->committer, fn, arg);
     end_use(db);
     return r;
 }
@@ -274,9 +301,29 @@ static int open_tool(struct ush_db *db, int *ret_holder)
     }
 }
 
+static int open_pool(struct ush_db *db)
+{
+    return ush__pool_open(
+        &(struct ush__pool_options){
+            .url = db->url,
+            .name = db->name,
+            .driver = db->driver,
+            .role = db->o.role,
+            .operations = db->o.operations,
+            .readers = db->o.readers,
+            .batch_max = db->o.batch_max,
+            .queue_max = db->o.queue_max,
+            .wait_ms = db->o.writer_wait_ms,
+            .stats = &db->stats,
+        },
+        &db->pool);
+}
+
 static int open_role(struct ush_db *db)
 {
     int holder = 0, r = USH_EINVAL;
+    if (db->driver != &ush__sqlite)
+        return open_pool(db);
     bool is_file = ush__sqlite_path(db->url) != NULL;
     switch (db->o.role) {
     case USH_DB_WORKER:
@@ -307,12 +354,14 @@ struct ush_db *ush_db_open(const struct ush_db_options *o, int *ret_error)
     if (r == 0) {
         db->o = *o;
         strcpy(db->url, o->url);
+        ush_database_name(o->url, db->name, sizeof db->name);
         db->o.url = db->url;
         db->o.batch_max = o->batch_max ? o->batch_max : USH__BATCH_MAX;
         db->o.queue_max = o->queue_max ? o->queue_max : USH__QUEUE_MAX;
-        db->o.readers = o->readers ? o->readers : READERS;
         db->o.writer_wait_ms = o->writer_wait_ms ? o->writer_wait_ms : WRITER_WAIT_MS;
         db->driver = ush__driver_of(o->url);
+        bool is_sqlite = db->driver == &ush__sqlite;
+        db->o.readers = o->readers ? o->readers : is_sqlite ? READERS : READERS_OF_SERVER;
         ush_list_init(&db->idle_readers);
         ush_semaphore_init(&db->reader_places, "readers", db->o.readers);
         ush_event_init(&db->idle, "the database to be idle");
@@ -349,6 +398,8 @@ void ush_db_close(struct ush_db *db)
         close_readers(db); /* cancelled: it takes a moment, but it must be done */
     if (db->client)
         ush__client_free(db->client);
+    if (db->pool)
+        ush__pool_close(db->pool);
     if (db->committer)
         ush__committer_close(db->committer);
     free(db->committer);

@@ -16,7 +16,12 @@
  *  2. After a negative result of commit the caller rolls back. Nothing is stored then, except when
  *     `is_broken` is set: then nobody knows.
  *  3. `is_broken` never goes back: the session can only be closed.
- *  4. The calls of SQLite block; db.c and commit.c make them in threads.
+ *  4. What exec_later and exec_rows_later were given has been looked at when the next query or
+ * exec, the end of the savepoint, or commit returns; its failure is theirs. A driver whose
+ * statements cost no round trip runs it at once.
+ *  5. The calls of SQLite block; db.c and commit.c make them in threads. Those of PostgreSQL
+ * suspend; pool.c makes them in tasks. In a view a wait may be cancelled, and the view ends with
+ * that; in a transaction that writes it breaks the session.
  */
 #ifndef USH_SQL_DRIVER_H
 #define USH_SQL_DRIVER_H
@@ -30,8 +35,10 @@ struct ush__session {
     int64_t deadline_ns; /* a statement that runs beyond ends with -ETIMEDOUT; 0 = none */
     bool is_view;        /* the transaction only reads */
     bool is_broken;      /* invariant 3; trouble says why */
+    bool is_race; /* the last negative result may be the doing of another transaction, and a new one
+                     may fare better. Set by drivers on which transactions meet */
     char constraint[USH__TROUBLE_MAX]; /* of the last USH_ECONFLICT */
-    char trouble[USH__TROUBLE_MAX];    /* of the last USH_ESTORAGE */
+    char trouble[USH__TROUBLE_MAX];    /* of the last USH_ESTORAGE, or why it is broken */
 };
 
 enum ush__access {
@@ -44,6 +51,7 @@ struct ush__session_options {
     const char *url;
     enum ush__access access;
     bool sync_normal;
+    int64_t limit_ms; /* PostgreSQL: a statement may run so long; 0 = for ever */
 };
 
 enum ush__savepoint { USH__SET, USH__KEEP, USH__UNDO }; /* of the innermost one */
@@ -55,9 +63,18 @@ struct ush__sink {
     int (*took)(struct ush__sink *sink); /* it is: 1 = go on, 0 = enough, negative = fail so */
 };
 
+struct ush__ask {
+    const struct ush_statement *statement;
+    const struct ush_value *values;
+    size_t n;
+    struct ush__sink *sink;
+    bool
+        is_walk; /* there may be more rows than memory, and sink->took may use the session: alone */
+};
+
 struct ush__driver {
     const char *scheme; /* of the URL, with the colon */
-    /* On USH_ESTORAGE ret_trouble says why. */
+    /* On USH_ESTORAGE and USH_EUNAVAILABLE ret_trouble says why. */
     int (*open)(const struct ush__session_options *o, struct ush__session **ret,
                 char ret_trouble[USH__TROUBLE_MAX]);
     void (*close)(struct ush__session *s);
@@ -67,7 +84,8 @@ struct ush__driver {
     void (*rollback)(struct ush__session *s);
     int (*savepoint)(struct ush__session *s, enum ush__savepoint what);
     bool (*has_transaction)(struct ush__session *s);
-    /* What is due between two transactions: a checkpoint, a warning. */
+    /* What is due between two transactions: a checkpoint, or to find out whether the server is
+     * still there. */
     void (*upkeep)(struct ush__session *s);
 
     /* Rows changed. */
@@ -75,14 +93,18 @@ struct ush__driver {
                 size_t n);
     int (*exec_rows)(struct ush_tx *tx, const struct ush_statement *st, const struct ush_record *r,
                      const void *rows, size_t n);
+    /* Invariant 4. Not negative, but without a meaning. */
+    int (*exec_later)(struct ush_tx *tx, const struct ush_statement *st,
+                      const struct ush_value *values, size_t n);
+    int (*exec_rows_later)(struct ush_tx *tx, const struct ush_statement *st,
+                           const struct ush_record *r, const void *rows, size_t n);
     /* Texts of rows live in tx->arena. */
-    int (*query)(struct ush_tx *tx, const struct ush_statement *st, struct ush__sink *sink,
-                 const struct ush_value *values, size_t n);
+    int (*query)(struct ush_tx *tx, const struct ush__ask *asks, size_t n);
     /* Many statements in one text, without parameters: migrations. */
     int (*script)(struct ush__session *s, const char *text);
 };
 
-extern const struct ush__driver ush__sqlite;
+extern const struct ush__driver ush__sqlite, ush__postgres;
 
 /* The driver of a URL, or NULL with a line in the log. */
 const struct ush__driver *ush__driver_of(const char *url);

@@ -8,8 +8,10 @@
  *  2. Everything applied must be in the list with the same fingerprint, otherwise nothing is done.
  *  3. Foreign keys are not enforced while a script runs, so that a table can be made anew, but all
  *     of them must hold before the transaction ends.
- *  4. It runs where changes run, under the writer's lock, so no writer works on tables in flux.
- *     Readers of a running server see the old tables until the commit, the new ones after it.
+ *  4. It runs where changes run. On SQLite that is under the writer's lock, so no writer works on
+ *     tables in flux. On PostgreSQL an advisory lock makes programs that migrate at the same time
+ *     take turns; each looks again what is missing once it has it.
+ *  5. Readers of a running server see the old tables until the commit, the new ones after it.
  */
 #include <stdlib.h>
 
@@ -35,11 +37,12 @@ static const char make_table[] = "CREATE TABLE usher_migrations ("
 static const struct ush_statement
     has_table = {"migrations: table",
                  "SELECT count(*) AS n FROM sqlite_schema WHERE name = 'usher_migrations'",
-                 "SELECT count(*) AS n FROM pg_tables WHERE tablename = 'usher_migrations'"},
+                 "SELECT count(to_regclass('usher_migrations')) AS n"},
     list_applied = {"migrations: applied",
                     "SELECT number, name, fingerprint FROM usher_migrations ORDER BY number"},
     add_applied = {"migrations: add", "INSERT INTO usher_migrations (number, name, fingerprint,"
                                       " applied_at) VALUES ($1, $2, $3, $4)"},
+    one_at_a_time = {"migrations: lock", "SELECT pg_advisory_xact_lock(7310017)"},
     count_broken = {"migrations: foreign keys",
                     "SELECT count(*) AS n FROM pragma_foreign_key_check", "SELECT 0 AS n"};
 
@@ -95,22 +98,25 @@ static int run_script(struct ush_tx *tx, const struct ush_migration *m, bool is_
     return broken.n == 0 ? 0 : USH_ECONFLICT;
 }
 
-static int apply(struct ush_tx *tx, const struct ush_migration *m, bool is_first)
+/* Applies the first that is missing: 1, or 0 if none is. */
+static int apply_next(struct ush_tx *tx, const struct ush_migrate_options *o)
 {
     struct ush__session *s = tx->session;
-    USH_TRY(s->driver->begin(s, USH__WRITE));
-    tx->now_ms = ush_wall_ms();
-    int r = run_script(tx, m, is_first);
-    if (r == 0)
-        r = s->driver->commit(s);
+    if (s->driver == &ush__postgres)
+        USH_TRY(ush_exec(tx, &one_at_a_time, USH_NO_VALUES));
+    int applied = count_applied(tx, o);
+    if (applied < 0 || (size_t)applied == o->count)
+        return applied < 0 ? applied : 0;
+    const struct ush_migration *m = &o->list[applied];
+    int r = run_script(tx, m, applied == 0);
     if (r < 0) {
-        s->driver->rollback(s);
         ush_error("database.migration", "migration %d (%s) failed: %s", m->number, m->name,
                   ush_error_text(r));
         return r;
     }
+    USH_TRY(s->driver->commit(s));
     ush_info("database.migration", "applied %d (%s)", m->number, m->name);
-    return 0;
+    return 1;
 }
 
 static int check(struct ush_tx *view, void *arg)
@@ -122,18 +128,21 @@ static int check(struct ush_tx *view, void *arg)
 
 static int apply_missing(struct ush__session *s, struct ush_arena *arena, void *arg)
 {
-    const struct ush_migrate_options *o = arg;
-    struct ush_tx tx = {.arena = arena, .session = s, .now_ms = ush_wall_ms()};
-    int applied = count_applied(&tx, o), r = 0;
-    USH_TRY(applied);
+    struct ush_tx tx = {.arena = arena, .session = s};
     bool is_sqlite = s->driver == &ush__sqlite;
+    int r, applied = 0;
     if (is_sqlite)
         USH_TRY(s->driver->script(s, "PRAGMA foreign_keys=OFF"));
-    for (size_t i = (size_t)applied; i < o->count && r == 0; i++)
-        r = apply(&tx, &o->list[i], i == 0);
+    do {
+        USH_TRY(s->driver->begin(s, USH__WRITE));
+        tx.now_ms = ush_wall_ms();
+        r = apply_next(&tx, arg);
+        s->driver->rollback(s); /* of one that applied nothing */
+        applied += r > 0;
+    } while (r > 0);
     if (is_sqlite)
         USH_TRY(s->driver->script(s, "PRAGMA foreign_keys=ON"));
-    return r < 0 ? r : (int)o->count - applied;
+    return r < 0 ? r : applied;
 }
 
 int ush_migrate(struct ush_db *db, const struct ush_migrate_options *o)

@@ -14,7 +14,8 @@
  *  4. Either every result that is not negative is durable, or the whole batch has one negative
  *     result. A constraint that is checked at COMMIT does not say whose it is: then each operation
  *     gets a transaction of its own.
- *  5. Output records are packed after the COMMIT, from the arena of the batch.
+ *  5. Output records are packed after the COMMIT, from the arena of the batch, and unpacked into
+ *     that of each submitter.
  *
  * The first call of a transaction needs no savepoint: to undo it is to begin anew. So a batch of
  * one kind of operation, as in a rush, sets none at all (a savepoint makes SQLite keep a copy of
@@ -162,6 +163,12 @@ static int pack_answers(struct ush__batch_run *b)
     return 0;
 }
 
+int ush__batch_once(struct ush__batch_run *b)
+{
+    int r = attempt(b, b->items, b->n);
+    return r < 0 ? r : pack_answers(b);
+}
+
 int ush__batch_run(struct ush__batch_run *b)
 {
     int r = attempt(b, b->items, b->n);
@@ -174,4 +181,24 @@ int ush__batch_run(struct ush__batch_run *b)
         r = b->session->is_broken ? USH_EUNKNOWN : 0;
     }
     return r < 0 ? r : pack_answers(b);
+}
+
+static int result_of(struct ush__change *c)
+{
+    if (c->result < 0 || !c->ret_out || !c->op->out)
+        return c->result;
+    ush_text packed = ush_arena_copy(c->arena, c->answer);
+    int r = packed.at ? ush_record_unpack(c->op->out, packed, c->arena, c->ret_out) : USH_ELIMIT;
+    return r < 0 ? USH_EUNKNOWN : c->result; /* it is stored, but the caller cannot be told what */
+}
+
+void ush__changes_settle(struct ush_batch_item **items, size_t n, int all,
+                         struct ush_db_stats *stats)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct ush__change *c = ush__change_of(items[i]);
+        c->result = c->item.result = all < 0 ? all : result_of(c);
+        stats->conflicts += c->result == USH_ECONFLICT;
+        stats->refused += c->result == USH_ESTORAGE;
+    }
 }

@@ -9,14 +9,19 @@
  *     migrate.c        the tables are brought to where the program expects them
  *     tx.c             what a function can ask inside a transaction
  *     lock.c           the files beside a database; who may commit to it
+ *     pool.c           sessions with a server, shared by the tasks of a process
  *     ------------------------- driver.h: struct ush__driver -------------------------
- *     sqlite.c, sqlite_query.c
+ *     sqlite.c, sqlite_query.c            postgres.c, postgres_connect.c, postgres_query.c
  *
  * The life of a change in a server on SQLite:
  *
  *     handler --> db.c --> client.c == socket ==> writer.c --> commit.c --> ops.c --> sqlite.c
  *                                                                  |   BEGIN, savepoints, COMMIT
  *     handler <-- db.c <-- client.c <== socket == writer.c <-------+   of up to 256 together
+ *
+ * And on PostgreSQL:
+ *
+ *     handler --> db.c --> pool.c --> ops.c --> postgres.c == server
  */
 #ifndef USH_SQL_SQL_H
 #define USH_SQL_SQL_H
@@ -27,6 +32,7 @@ enum {
     USH__BATCH_MAX = 256,
     USH__QUEUE_MAX = 10000,
     USH__TX_ARENA_MAX = 64 << 20, /* what a transaction or view may hold in memory */
+    USH__URL_MAX = 1024,
 };
 
 /* One operation on its way through a batch. The submitter's storage. */
@@ -53,6 +59,13 @@ struct ush__batch_run {
 /* Runs n changes in one transaction and sets result and answer of each. 0, or a negative code for
  * all: then nothing was stored, or, if the session is broken, nobody knows. Blocks. */
 int ush__batch_run(struct ush__batch_run *b);
+/* The same, but USH_ECONFLICT of the COMMIT is the result of all. */
+int ush__batch_once(struct ush__batch_run *b);
+
+/* Gives each of a batch its result: `all` if that is negative, else its own, with the output record
+ * unpacked for the submitter. */
+void ush__changes_settle(struct ush_batch_item **items, size_t n, int all,
+                         struct ush_db_stats *stats);
 
 static inline struct ush__change *ush__change_of(struct ush_batch_item *item)
 {
@@ -60,6 +73,14 @@ static inline struct ush__change *ush__change_of(struct ush_batch_item *item)
 }
 
 /* ---- commit.c ------------------------------------------------------------------------------- */
+
+/* What was said in the log about storage: trouble once in ten seconds, its end once. */
+struct ush__trouble {
+    int64_t said_ns;
+    bool is_on;
+};
+/* After each batch. `why` counts for USH_ESTORAGE. */
+void ush__trouble_note(struct ush__trouble *t, int result, const char *name, const char *why);
 
 struct ush__committer_options {
     const char *url;
@@ -81,8 +102,7 @@ struct ush__committer {
     void *arena_first; /* owned */
     struct ush_buf answers;
     char trouble[USH__TROUBLE_MAX]; /* why it could not be opened */
-    int64_t trouble_ns;             /* of the last line in the log about storage */
-    bool in_trouble;
+    struct ush__trouble said;
 };
 
 /* Takes the lock and opens. -EWOULDBLOCK and the holder's process id if another process commits.
@@ -96,6 +116,39 @@ void ush__committer_close(struct ush__committer *c);
 int ush__committer_alone(struct ush__committer *c,
                          int (*fn)(struct ush__session *s, struct ush_arena *arena, void *arg),
                          void *arg);
+
+/* ---- pool.c --------------------------------------------------------------------------------- */
+
+struct ush__view {
+    int (*fn)(struct ush_tx *view, void *arg);
+    void *arg;
+    int64_t deadline_ns; /* 0 = none */
+};
+
+struct ush__pool; /* opaque */
+
+struct ush__pool_options {
+    const char *url, *name; /* borrowed; the name has no password and is for messages */
+    const struct ush__driver *driver;
+    enum ush_db_role role;
+    const struct ush_operation *const *operations;   /* borrowed; may be NULL */
+    uint32_t readers, batch_max, queue_max, wait_ms; /* not 0 */
+    struct ush_db_stats *stats;                      /* kept up to date; not NULL */
+};
+
+/* A worker's opens its sessions when they are needed; for others one is opened now, and a line in
+ * the log says why if it cannot be. May suspend. */
+int ush__pool_open(const struct ush__pool_options *o, struct ush__pool **ret);
+/* Nothing is in progress any more. */
+void ush__pool_close(struct ush__pool *p);
+/* See ush_read. May suspend. */
+int ush__pool_read(struct ush__pool *p, const struct ush__view *view);
+/* See ush_change. May suspend. */
+int ush__pool_change(struct ush__pool *p, struct ush__change *change);
+/* Runs fn with a session of its own. May suspend. */
+int ush__pool_alone(struct ush__pool *p,
+                    int (*fn)(struct ush__session *s, struct ush_arena *arena, void *arg),
+                    void *arg);
 
 /* ---- client.c ------------------------------------------------------------------------------- */
 
@@ -130,6 +183,8 @@ static inline void ush__wait_shielded(struct ush_event *e)
     }
 }
 
+/* One view of one moment. Blocks, or suspends, as the driver does. */
+int ush__view_run(struct ush__session *s, struct ush_arena *arena, const struct ush__view *view);
 /* Runs fn alone with the session that commits; -EBUSY if that is another process's. May suspend. */
 int ush__db_alone(struct ush_db *db,
                   int (*fn)(struct ush__session *s, struct ush_arena *arena, void *arg), void *arg);

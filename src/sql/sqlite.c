@@ -362,6 +362,8 @@ const struct ush__driver ush__sqlite = {
     .upkeep = sqlite_upkeep,
     .exec = ush__sqlite_exec,
     .exec_rows = ush__sqlite_exec_rows,
+    .exec_later = ush__sqlite_exec,
+    .exec_rows_later = ush__sqlite_exec_rows,
     .query = ush__sqlite_query,
     .script = sqlite_script,
 };

@@ -7,15 +7,13 @@
 
 #include <sqlite3.h>
 
+#include "sql/slots.h"
 #include "sql/sql.h"
-
-struct ush__prepared;
 
 struct ush__sqlite_session {
     struct ush__session base;
     sqlite3 *db;
-    struct ush__prepared **slots; /* owned; open addressing by the address of the statement */
-    uint32_t slot_count, count;
+    struct ush__slots prepared; /* of struct ush__prepared, owned */
     bool can_write;
     /* The write-ahead log, in pages: now, and when it was checkpointed last. */
     int wal_pages, wal_checkpointed;
@@ -36,8 +34,7 @@ int ush__sqlite_exec(struct ush_tx *tx, const struct ush_statement *st,
                      const struct ush_value *values, size_t n);
 int ush__sqlite_exec_rows(struct ush_tx *tx, const struct ush_statement *st,
                           const struct ush_record *r, const void *rows, size_t n);
-int ush__sqlite_query(struct ush_tx *tx, const struct ush_statement *st, struct ush__sink *sink,
-                      const struct ush_value *values, size_t n);
+int ush__sqlite_query(struct ush_tx *tx, const struct ush__ask *asks, size_t n);
 /* Finalizes all. */
 void ush__sqlite_forget(struct ush__sqlite_session *s);
 

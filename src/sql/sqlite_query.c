@@ -3,9 +3,10 @@
  * written into records.
  *
  * A statement is known by the address of its `struct ush_statement`, which is static in every
- * program, so finding the prepared one is one hash of a pointer. Beside it stand two small maps:
- * which value each parameter takes (SQLite numbers "$2" by where it first stands, not by its
- * digit) and which field each column fills (by name, made when a record is first used with it).
+ * program, so finding the prepared one is one hash of a pointer (slots.h). Beside it stand two
+ * small maps: which value each parameter takes (SQLite numbers "$2" by where it first stands, not
+ * by its digit) and which field each column fills (by name, made when a record is first used with
+ * it).
  *
  *  1. A prepared statement is reset before the call that used it returns, whatever happened: a
  *     statement left open would hold the reader's moment, and with it the log.
@@ -25,9 +26,9 @@
 enum { VALUES_MAX = 64, COLUMNS_MAX = 64 };
 
 struct ush__prepared {
-    const struct ush_statement *statement; /* borrowed for ever */
-    sqlite3_stmt *stmt;                    /* owned */
-    const struct ush_record *record;       /* that field_of belongs to; NULL before the first */
+    struct ush__slot_head head;      /* first */
+    sqlite3_stmt *stmt;              /* owned */
+    const struct ush_record *record; /* that field_of belongs to; NULL before the first */
     bool in_use, is_extra, reads;
     uint8_t params, columns;
     uint8_t values;                /* it takes $1 to $values */
@@ -48,14 +49,14 @@ static void map_parameters(struct ush__prepared *p)
 {
     int params = sqlite3_bind_parameter_count(p->stmt);
     if (params > VALUES_MAX)
-        bug(p->statement, "has too many", "parameters");
+        bug(p->head.statement, "has too many", "parameters");
     p->params = (uint8_t)params;
     for (int i = 0; i < params; i++) {
         const char *name = sqlite3_bind_parameter_name(p->stmt, i + 1);
         int64_t number = 0;
         if (!name || name[0] != '$' || ush_text_i64(ush_text_of(name + 1), &number) < 0 ||
             number < 1 || number > VALUES_MAX)
-            bug(p->statement, "has a parameter that is not $1, $2, …:", name ? name : "?");
+            bug(p->head.statement, "has a parameter that is not $1, $2, …:", name ? name : "?");
         p->value_of[i] = (uint8_t)(number - 1);
         if (number > p->values)
             p->values = (uint8_t)number;
@@ -67,14 +68,14 @@ static void map_columns(struct ush__prepared *p, const struct ush_record *r)
     p->record = r;
     p->columns = (uint8_t)sqlite3_column_count(p->stmt);
     if (sqlite3_column_count(p->stmt) > COLUMNS_MAX)
-        bug(p->statement, "has too many", "columns");
+        bug(p->head.statement, "has too many", "columns");
     for (int i = 0; i < p->columns; i++) {
         const char *name = sqlite3_column_name(p->stmt, i);
         size_t f = 0;
         while (f < r->count && strcmp(r->fields[f].name, name) != 0)
             f++;
         if (f == r->count)
-            bug(p->statement, "returns a column that its record does not have:", name);
+            bug(p->head.statement, "returns a column that its record does not have:", name);
         p->field_of[i] = (uint8_t)f;
     }
 }
@@ -93,39 +94,10 @@ static int prepare(struct ush__sqlite_session *s, const struct ush_statement *st
     }
     if (!p->stmt || rest[strspn(rest, " \t\r\n;")])
         bug(st, "is not exactly one:", rest);
-    p->statement = st;
+    p->head.statement = st;
     p->reads = sqlite3_stmt_readonly(p->stmt);
     map_parameters(p);
     *ret = p;
-    return 0;
-}
-
-static uint32_t place_of(const struct ush__sqlite_session *s, const struct ush_statement *st)
-{
-    uint32_t at = (uint32_t)(((uintptr_t)st >> 3) * UINT64_C(0x9e3779b97f4a7c15) >> 40);
-    for (;; at++) {
-        struct ush__prepared *p = s->slots[at & (s->slot_count - 1)];
-        if (!p || p->statement == st)
-            return at & (s->slot_count - 1);
-    }
-}
-
-/* Keeps the table at most half full. */
-static int make_room(struct ush__sqlite_session *s)
-{
-    if (s->count * 2 < s->slot_count)
-        return 0;
-    uint32_t old_count = s->slot_count, new_count = old_count ? old_count * 2 : 64;
-    struct ush__prepared **old = s->slots, **slots = calloc(new_count, sizeof *slots);
-    if (!slots)
-        return -ENOMEM;
-    s->slots = slots;
-    s->slot_count = new_count;
-    for (uint32_t i = 0; i < old_count; i++) {
-        if (old[i])
-            slots[place_of(s, old[i]->statement)] = old[i];
-    }
-    free(old);
     return 0;
 }
 
@@ -133,12 +105,13 @@ static int make_room(struct ush__sqlite_session *s)
 static int take(struct ush__sqlite_session *s, const struct ush_statement *st, size_t n,
                 struct ush__prepared **ret)
 {
-    USH_TRY(make_room(s));
-    struct ush__prepared **slot = &s->slots[place_of(s, st)], *p = *slot;
+    struct ush__slot_head **slot = ush__slots_place(&s->prepared, st);
+    if (!slot)
+        return -ENOMEM;
+    struct ush__prepared *p = (struct ush__prepared *)*slot;
     if (!p) {
         USH_TRY(prepare(s, st, &p));
-        *slot = p;
-        s->count++;
+        ush__slots_fill(&s->prepared, slot, &p->head);
     } else if (p->in_use) {
         USH_TRY(prepare(s, st, &p));
         p->is_extra = true;
@@ -152,8 +125,9 @@ static int take(struct ush__sqlite_session *s, const struct ush_statement *st, s
     return 0;
 }
 
-static void finalize(struct ush__prepared *p)
+static void finalize(struct ush__slot_head *head)
 {
+    struct ush__prepared *p = (struct ush__prepared *)head;
     sqlite3_finalize(p->stmt);
     free(p);
 }
@@ -162,23 +136,17 @@ static void finalize(struct ush__prepared *p)
 static int give(struct ush__sqlite_session *s, struct ush__prepared *p, int rc, int result)
 {
     if (rc != SQLITE_OK && rc != SQLITE_ROW && rc != SQLITE_DONE)
-        result = ush__sqlite_error(s, rc, p->statement->name);
+        result = ush__sqlite_error(s, rc, p->head.statement->name);
     sqlite3_reset(p->stmt);
     p->in_use = false;
     if (p->is_extra)
-        finalize(p);
+        finalize(&p->head);
     return result;
 }
 
 void ush__sqlite_forget(struct ush__sqlite_session *s)
 {
-    for (uint32_t i = 0; i < s->slot_count; i++) {
-        if (s->slots[i])
-            finalize(s->slots[i]);
-    }
-    free(s->slots);
-    s->slots = NULL;
-    s->slot_count = s->count = 0;
+    ush__slots_fini(&s->prepared, finalize);
 }
 
 /* ---- binding -------------------------------------------------------------------------------- */
@@ -227,7 +195,7 @@ static struct ush_value value_of_field(const struct ush__prepared *p, const stru
     case USH_TYPE_ONE:
         break;
     }
-    bug(p->statement, "cannot take a record inside a record:", f->name);
+    bug(p->head.statement, "cannot take a record inside a record:", f->name);
 }
 
 /* ---- rows ----------------------------------------------------------------------------------- */
@@ -256,7 +224,7 @@ static int read_column(const struct ush__prepared *p, int column, const struct u
         [USH_TYPE_ONE] = 0,
     };
     if (sqlite3_column_type(p->stmt, column) != expected[f->type])
-        bug(p->statement, "returns another type than the field has:", f->name);
+        bug(p->head.statement, "returns another type than the field has:", f->name);
     void *at = (char *)row + f->offset;
     switch (expected[f->type]) {
     case SQLITE_TEXT: {
@@ -350,13 +318,13 @@ int ush__sqlite_exec_rows(struct ush_tx *tx, const struct ush_statement *st,
     return give(s, p, rc, total);
 }
 
-int ush__sqlite_query(struct ush_tx *tx, const struct ush_statement *st, struct ush__sink *sink,
-                      const struct ush_value *values, size_t n)
+static int query(struct ush_tx *tx, const struct ush__ask *ask)
 {
     struct ush__sqlite_session *s = ush__sqlite_of(tx->session);
+    struct ush__sink *sink = ask->sink;
     struct ush__prepared *p;
-    USH_TRY(take(s, st, n, &p));
-    int rc = bind_values(p, values), r = 1;
+    USH_TRY(take(s, ask->statement, ask->n, &p));
+    int rc = bind_values(p, ask->values), r = 1;
     if (rc == SQLITE_OK)
         rc = sqlite3_step(p->stmt);
     /* Looked at after the first step, which prepares the statement anew if the schema changed. */
@@ -373,4 +341,11 @@ int ush__sqlite_query(struct ush_tx *tx, const struct ush_statement *st, struct 
     if (rc == SQLITE_ROW && r >= 0 && !p->reads)
         rc = finish(p); /* invariant 4 */
     return give(s, p, rc, r < 0 ? r : 0);
+}
+
+int ush__sqlite_query(struct ush_tx *tx, const struct ush__ask *asks, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        USH_TRY(query(tx, &asks[i]));
+    return 0;
 }

@@ -24,6 +24,21 @@ int ush_exec_rows(struct ush_tx *tx, const struct ush_statement *s, const struct
     return n ? tx->session->driver->exec_rows(tx, s, r, rows, n) : 0;
 }
 
+int ush_exec_later(struct ush_tx *tx, const struct ush_statement *s, const struct ush_value *values,
+                   size_t n)
+{
+    USH_TRY(tx->session->driver->exec_later(tx, s, values, n));
+    return 0;
+}
+
+int ush_exec_rows_later(struct ush_tx *tx, const struct ush_statement *s,
+                        const struct ush_record *r, const void *rows, size_t n)
+{
+    if (n)
+        USH_TRY(tx->session->driver->exec_rows_later(tx, s, r, rows, n));
+    return 0;
+}
+
 /* ---- one row -------------------------------------------------------------------------------- */
 
 struct first {
@@ -41,7 +56,8 @@ int ush_one(struct ush_tx *tx, const struct ush_statement *s, const struct ush_r
             const struct ush_value *values, size_t n)
 {
     struct first first = {.sink = {.record = r, .row = ret, .took = took_first}};
-    USH_TRY(tx->session->driver->query(tx, s, &first.sink, values, n));
+    struct ush__ask ask = {s, values, n, &first.sink};
+    USH_TRY(tx->session->driver->query(tx, &ask, 1));
     return first.count;
 }
 
@@ -83,14 +99,37 @@ static int took_all(struct ush__sink *sink)
     return next_place(a);
 }
 
+static int all_init(struct all *a, struct ush_tx *tx, const struct ush_record *r, size_t limit)
+{
+    *a = (struct all){.sink = {.record = r, .took = took_all}, .arena = tx->arena, .limit = limit};
+    return next_place(a);
+}
+
 int ush_all(struct ush_tx *tx, const struct ush_statement *s, const struct ush_record *r,
             size_t limit, struct ush_rows *ret, const struct ush_value *values, size_t n)
 {
-    struct all all = {.sink = {.record = r, .took = took_all}, .arena = tx->arena, .limit = limit};
-    USH_TRY(next_place(&all));
-    USH_TRY(tx->session->driver->query(tx, s, &all.sink, values, n));
+    struct all all;
+    struct ush__ask ask = {s, values, n, &all.sink};
+    USH_TRY(all_init(&all, tx, r, limit));
+    USH_TRY(tx->session->driver->query(tx, &ask, 1));
     *ret = all.rows;
     return (int)all.rows.count;
+}
+
+int ush_all_at_once(struct ush_tx *tx, const struct ush_query *queries, size_t n)
+{
+    struct all all[USH_AT_ONCE_MAX];
+    struct ush__ask asks[USH_AT_ONCE_MAX] = {0};
+    assert(n <= USH_AT_ONCE_MAX);
+    for (size_t i = 0; i < n; i++) {
+        const struct ush_query *q = &queries[i];
+        USH_TRY(all_init(&all[i], tx, q->record, q->limit));
+        asks[i] = (struct ush__ask){q->statement, q->values, q->n, &all[i].sink};
+    }
+    USH_TRY(tx->session->driver->query(tx, asks, n));
+    for (size_t i = 0; i < n; i++)
+        *queries[i].ret = all[i].rows;
+    return 0;
 }
 
 /* ---- row by row ----------------------------------------------------------------------------- */
@@ -125,7 +164,8 @@ int ush_each(struct ush_tx *tx, const struct ush_statement *s, const struct ush_
         .fn = fn,
         .ctx = ctx,
     };
-    return tx->session->driver->query(tx, s, &each.sink, values, n);
+    struct ush__ask ask = {s, values, n, &each.sink, .is_walk = true};
+    return tx->session->driver->query(tx, &ask, 1);
 }
 
 /* ---- the transaction ------------------------------------------------------------------------ */

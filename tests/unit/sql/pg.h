@@ -1,0 +1,174 @@
+/*
+ * pg.h - a PostgreSQL of the test's own: made in a folder under /tmp, reached over a Unix socket in
+ * it, stopped by its process id.
+ *
+ * One server per test program, one database per test. PostgreSQL refuses to run as root, so then
+ * it runs as the user that Debian's package makes. fsync is on, as in service.
+ */
+#ifndef TESTS_SQL_PG_H
+#define TESTS_SQL_PG_H
+
+#include <check.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <grp.h>
+#include <libpq-fe.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct {
+    char folder[64], bin[128];
+    pid_t pid, owner;
+} pg;
+
+static void pg_die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+/* Runs one of the server's programs in the background, as a user that is not root. */
+static pid_t pg_spawn(const char *const *arguments)
+{
+    char path[192];
+    snprintf(path, sizeof path, "%s/%s", pg.bin, arguments[0]);
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    const struct passwd *who = getuid() == 0 ? getpwnam("postgres") : NULL;
+    if (who && (setgroups(0, NULL) < 0 || setgid(who->pw_gid) < 0 || setuid(who->pw_uid) < 0))
+        pg_die("setuid");
+    prctl(PR_SET_PDEATHSIG, SIGQUIT);
+    char log[96];
+    snprintf(log, sizeof log, "%s/log", pg.folder);
+    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    dup2(fd, 1);
+    dup2(fd, 2);
+    if (chdir(pg.folder) < 0)
+        pg_die(pg.folder);
+    execv(path, (char *const *)arguments);
+    pg_die(path);
+    return -1;
+}
+
+static const char *pg_url(const char *database)
+{
+    static char url[192];
+    snprintf(url, sizeof url, "postgresql:///%s?host=%s&user=postgres", database, pg.folder);
+    return url;
+}
+
+/* Starts the server, or starts it again, and waits until it takes connections. */
+static void pg_start(void)
+{
+
+    const char *extra = getenv("PG_TEST_SETTINGS");
+    char sockets[96], settings[256];
+    snprintf(sockets, sizeof sockets, "%s", pg.folder);
+    snprintf(settings, sizeof settings, "%s", extra ? extra : "log_min_messages=warning");
+    const char *const server[] = {"postgres",
+                                  "-D",
+                                  "data",
+                                  "-k",
+                                  sockets,
+                                  "-c",
+                                  "listen_addresses=",
+                                  "-c",
+                                  "max_connections=60",
+                                  "-c",
+                                  "shared_buffers=64MB",
+                                  "-c",
+                                  "deadlock_timeout=300ms",
+                                  "-c",
+                                  "log_line_prefix=%m [%p] ",
+                                  "-c",
+                                  settings,
+                                  NULL};
+    pg.pid = pg_spawn(server);
+    for (int i = 0; PQping(pg_url("postgres")) != PQPING_OK; i++) {
+        if (i == 3000 || waitpid(pg.pid, NULL, WNOHANG) == pg.pid) {
+            fprintf(stderr, "PostgreSQL does not start; see %s/log\n", pg.folder);
+            exit(1);
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+}
+
+static void pg_stop(int signo)
+{
+    kill(pg.pid, signo);
+    waitpid(pg.pid, NULL, 0);
+}
+
+static void pg_remove(void)
+{
+    if (getpid() != pg.owner)
+        return;
+    pg_stop(SIGQUIT);
+    char command[96];
+    snprintf(command, sizeof command, "rm -rf '%s'", pg.folder);
+    if (system(command) != 0)
+        perror(command);
+}
+
+/* To be called once, by main, before the tests are run. */
+static void pg_make(void)
+{
+    glob_t found;
+    if (glob("/usr/lib/postgresql/*/bin", 0, NULL, &found) != 0)
+        pg_die("no PostgreSQL in /usr/lib/postgresql");
+    snprintf(pg.bin, sizeof pg.bin, "%s", found.gl_pathv[found.gl_pathc - 1]);
+    globfree(&found);
+    strcpy(pg.folder, "/tmp/usher-pg-XXXXXX");
+    if (!mkdtemp(pg.folder))
+        pg_die(pg.folder);
+    const struct passwd *who = getuid() == 0 ? getpwnam("postgres") : NULL;
+    if (who && chown(pg.folder, who->pw_uid, who->pw_gid) < 0)
+        pg_die(pg.folder);
+    static const char *const initdb[] = {
+        "initdb",           "-D", "data", "-A", "trust", "-U", "postgres", "--no-sync",
+        "--locale=C.UTF-8", NULL};
+    int status;
+    if (waitpid(pg_spawn(initdb), &status, 0) < 0 || status != 0)
+        pg_die("initdb");
+    pg.owner = getpid();
+    atexit(pg_remove);
+    pg_start();
+}
+
+/* Runs a statement as the administrator and returns the first value of its result, or "". */
+static const char *pg_ask(const char *database, const char *sql)
+{
+    static char value[256];
+    PGconn *conn = PQconnectdb(pg_url(database));
+    PGresult *result = PQexec(conn, sql);
+    ExecStatusType status = PQresultStatus(result);
+    ck_assert_msg(status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK, "%s: %s", sql,
+                  PQerrorMessage(conn));
+    snprintf(value, sizeof value, "%s", PQntuples(result) ? PQgetvalue(result, 0, 0) : "");
+    PQclear(result);
+    PQfinish(conn);
+    return value;
+}
+
+/* The name of an empty database of this test, which runs in a process of its own. */
+static const char *pg_database(void)
+{
+    static char name[32];
+    if (!name[0]) {
+        char sql[64];
+        snprintf(name, sizeof name, "t%d", (int)getpid());
+        snprintf(sql, sizeof sql, "CREATE DATABASE %s", name);
+        pg_ask("postgres", sql);
+    }
+    return name;
+}
+
+#endif
