@@ -35,6 +35,8 @@ enum {
     WINDOW = 64,      /* ready tasks among which the next is chosen */
     PCT_PICKS = 4096, /* then RANDOM */
     PCT_DEPTH = 3,
+    FIFO_TURN = 1024, /* picks */
+    FIFO_SHARE = 8,
     DELAY_STEPS = 16,  /* few distinct delays, so that things also arrive together */
     LAST_TURNS = 1000, /* of a stuck run, to end its tasks */
 };
@@ -147,18 +149,21 @@ struct ush_task *ush__sim_next(struct ush_loop *l)
     struct ush_task *tasks[WINDOW];
     if (s->decisions >= s->o.steps_max && !l->is_stuck)
         return NULL;
-    uint32_t n = candidates(l, tasks), choice = 0;
+    uint32_t n = candidates(l, tasks);
     if (n == 0)
         return NULL;
     s->picks++;
+    struct ush_task *t = tasks[0];
     if (s->o.order == USH_SIM_PCT && s->picks < PCT_PICKS)
-        choice = pick_by_priority(s, tasks, n);
+        t = tasks[pick_by_priority(s, tasks, n)];
     else if (s->o.order != USH_SIM_FIFO)
-        choice = ush__decide(USH__DECIDE_NEXT, n);
+        t = tasks[ush__decide(USH__DECIDE_NEXT, n)];
+    else if (s->picks % FIFO_TURN < FIFO_SHARE && !ush_list_is_empty(&l->later))
+        t = task_of(l->later.next); /* what the end of a slice does in service */
     if (s->o.order != USH_SIM_RANDOM || n == 1)
-        record(s, USH__DECIDE_NEXT, n, tasks[choice]->id);
-    ush_list_del(&tasks[choice]->queue);
-    return tasks[choice];
+        record(s, USH__DECIDE_NEXT, n, t->id);
+    ush_list_del(&t->queue);
+    return t;
 }
 
 /* ---- suspensions ----------------------------------------------------------------------------- */

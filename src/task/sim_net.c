@@ -2,8 +2,8 @@
  * sim_net.c - stream sockets in memory, for the sim backend.
  *
  * A socket holds the bytes that its peer has sent to it: those that have arrived, and behind them
- * those under way. What is under way is a list of parcels, each with the moment of its arrival; one
- * alarm per socket stands for the first of them. Parcels never overtake each other.
+ * those under way. What is under way is a list of parcels, each with the earliest moment of its
+ * arrival; one alarm per socket stands for the first of them, so parcels never overtake each other.
  *
  *     bytes  [ arrived | parcel 1 | parcel 2 | ... ]          parcel = (moment, bytes, is_end)
  *
@@ -173,10 +173,6 @@ static int send_parcel(struct sim_socket *to, size_t bytes, bool is_end)
         return -ENOMEM;
     int64_t at_ns = ush__loop->now_ns + ush__decide_delay();
     bool is_first = ush_list_is_empty(&to->under_way);
-    if (!is_first) {
-        int64_t last_ns = USH_CONTAINER(to->under_way.prev, struct parcel, link)->at_ns;
-        at_ns = at_ns > last_ns ? at_ns : last_ns;
-    }
     *p = (struct parcel){.at_ns = at_ns, .bytes = bytes, .is_end = is_end};
     ush_list_push(&to->under_way, &p->link);
     if (is_first)

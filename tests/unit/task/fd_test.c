@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "task/fd.h"
+
 enum { BIG = 1 << 20 };
 
 /* An address that nobody else uses: simulated, or an abstract Unix socket of this process. */
@@ -287,6 +289,9 @@ BOTH_TEST(watch_hears_of_what_was_there)
     ush_event_init(&w.done, "end");
     ck_assert_int_eq(ush_fd_watch(fds[0], on_ready, &w), 0);
     ck_assert_int_eq(w.calls, 0); /* never from inside ush_fd_watch */
+    for (int i = 0; i < 100 && w.got < 9; i++)
+        ush_sleep(USH_MS);
+    ck_assert_uint_eq(w.got, 9);
     ush_close(fds[1]);
     ck_assert_int_eq(ush_event_wait(&w.done), 0);
     ck_assert_uint_eq(w.got, 9);
@@ -374,6 +379,68 @@ KERNEL_TEST(foreign_descriptors)
     return 0;
 }
 
+/* A read that gave less than was asked for has emptied the socket: the kernel is not asked again.
+ */
+KERNEL_TEST(short_read_means_drained)
+{
+    int fds[2];
+    char bytes[10];
+    ush_socketpair(fds);
+    ck_assert_int_eq(ush_send(fds[1], "abcdef", 6), 6);
+    ck_assert_int_eq(ush_recv(fds[0], bytes, 3), 3);
+    ck_assert(ush__fd_find(fds[0])->flags & USH__FD_READABLE);
+    ck_assert_int_eq(ush_recv(fds[0], bytes, 10), 3);
+    ck_assert(!(ush__fd_find(fds[0])->flags & USH__FD_READABLE));
+    ck_assert_int_eq(write(fds[1], "x", 1), 1);
+    ck_assert_int_eq(ush_recv_now(fds[0], bytes, 10), -EAGAIN); /* nobody has said so yet */
+    ck_assert_int_eq(ush_recv(fds[0], bytes, 10), 1);
+    close_both(fds);
+    return 0;
+}
+
+/* Two are ready in one batch; the callback of one closes the other and opens a third, which gets
+ * the number of the second. The event for the second is not for the third. */
+struct stale {
+    int pairs[2][2], new_pair[2];
+    int calls, new_calls;
+};
+
+static void on_new(void *ctx, unsigned events __attribute__((unused)))
+{
+    ++((struct stale *)ctx)->new_calls;
+}
+
+static void on_either(void *ctx, unsigned events __attribute__((unused)))
+{
+    struct stale *s = ctx;
+    if (s->calls++ > 0)
+        return;
+    /* Whichever came first, the other's event lies in the same batch. */
+    char byte;
+    int mine = ush_recv_now(s->pairs[0][0], &byte, 1) == 1 ? 0 : 1;
+    int number = s->pairs[1 - mine][0];
+    ush_close(number);
+    ck_assert_int_eq(ush_socketpair(s->new_pair), 0);
+    ck_assert_int_eq(s->new_pair[0], number);
+    ck_assert_int_eq(ush_fd_watch(number, on_new, s), 0);
+}
+
+KERNEL_TEST(event_for_an_earlier_owner_is_dropped)
+{
+    struct stale s = {0};
+    for (int i = 0; i < 2; i++) {
+        ush_socketpair(s.pairs[i]);
+        ush_fd_watch(s.pairs[i][0], on_either, &s);
+        ck_assert_int_eq(write(s.pairs[i][1], "x", 1), 1);
+    }
+    for (int i = 0; i < 100 && s.calls == 0; i++)
+        ush_sleep(USH_MS);
+    ush_sleep(USH_MS);
+    ck_assert_int_eq(s.calls, 1);
+    ck_assert_int_eq(s.new_calls, 0);
+    return 0;
+}
+
 struct shared {
     int listener, accepted;
     struct ush_event done;
@@ -406,6 +473,11 @@ KERNEL_TEST(shared_listener)
     ck_assert_int_ge(fd, 0); /* it waits in the queue for another process */
     ush_sleep(2 * USH_MS);
     ck_assert_int_eq(s.accepted, 40);
+    ck_assert_int_eq(ush_listener_watch(s.listener, on_connection, &s), 0);
+    for (int i = 0; i < 100 && s.accepted == 40; i++)
+        ush_sleep(USH_MS);
+    ck_assert_int_eq(s.accepted, 41);
+    ush_listener_unwatch(s.listener);
     ush_close(fd);
     close(s.listener);
     return 0;
@@ -462,6 +534,8 @@ int main(void)
     both_add(tc, task_comes_before_watch);
     tcase_add_test(tc, tcp_with_a_real_port);
     tcase_add_test(tc, foreign_descriptors);
+    tcase_add_test(tc, short_read_means_drained);
+    tcase_add_test(tc, event_for_an_earlier_owner_is_dropped);
     tcase_add_test(tc, shared_listener);
     tcase_add_test(tc, signals_come_to_the_loop);
     tcase_add_test(tc, pipes_can_be_opened);

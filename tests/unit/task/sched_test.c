@@ -5,6 +5,7 @@
 
 #include <fenv.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 
 #include "task/task.h"
@@ -81,6 +82,46 @@ BOTH_TEST(nobody_starves)
     ck_assert_int_eq(ush_scope_close(&s), -ETIMEDOUT);
     ck_assert_int_gt(turns, 10);
     return 0;
+}
+
+struct rally {
+    struct ush_event mine, *other;
+    bool *is_over;
+};
+
+static int hit_back(void *arg)
+{
+    struct rally *r = arg;
+    while (!*r->is_over) {
+        ush_event_set(r->other);
+        USH_TRY(ush_event_wait(&r->mine));
+        ush_event_reset(&r->mine);
+    }
+    ush_event_set(r->other);
+    return 0;
+}
+
+static int end_it(void *arg)
+{
+    *(bool *)arg = true;
+    return 0;
+}
+
+/* Woken tasks come first, but two that wake each other for ever do not keep a new one out. */
+BOTH_TEST(new_tasks_get_their_share)
+{
+    bool is_over = false;
+    struct rally a = {.is_over = &is_over}, b = {.is_over = &is_over, .other = &a.mine};
+    a.other = &b.mine;
+    ush_event_init(&a.mine, "a");
+    ush_event_init(&b.mine, "b");
+    struct ush_scope s;
+    ush_scope_open(&s, NULL);
+    ush_spawn(&s, hit_back, &a);
+    ush_spawn(&s, hit_back, &b);
+    ush_sleep(USH_MS);
+    ck_assert_int_eq(ush_spawn(&s, end_it, &is_over), 0);
+    return ush_scope_close(&s);
 }
 
 static int compute(void *arg)
@@ -253,6 +294,25 @@ BOTH_TEST(sleep_is_never_too_short)
     return 0;
 }
 
+static int sleep_after_work(void *unused)
+{
+    (void)unused;
+    struct ush_loop *l = ush__loop;
+    int64_t until = ush_now_ns() + 3 * USH_MS; /* the loop's clock is that old then */
+    while (l->backend->now_ns(l) < until)
+        ;
+    int64_t start = l->backend->now_ns(l);
+    ck_assert_int_eq(ush_sleep(2 * USH_MS), 0);
+    ck_assert_int_ge(l->backend->now_ns(l) - start, 2 * USH_MS);
+    return 0;
+}
+
+START_TEST(sleep_is_not_shortened_by_an_old_clock)
+{
+    ck_assert_int_eq(both_run(BOTH_EPOLL, sleep_after_work), 0);
+}
+END_TEST
+
 /* ---- the switch keeps what a call must keep -------------------------------------------------- */
 
 static int round_up(void *arg)
@@ -357,6 +417,57 @@ START_TEST(threads_wake_the_loop)
 }
 END_TEST
 
+/* Each letter is sent when the one before it has been read: mostly the loop sleeps. */
+static struct {
+    struct ush_loop *loop;
+    struct ush__post post;
+    sem_t is_read;
+    struct ush_event all;
+} pen_friend;
+
+static void on_answer(struct ush__post *post)
+{
+    (void)post;
+    sem_post(&pen_friend.is_read);
+}
+
+static void on_last(struct ush__post *post)
+{
+    (void)post;
+    ush_event_set(&pen_friend.all);
+}
+
+static void *write_letters(void *unused)
+{
+    for (int i = 0; i < 300; i++) {
+        pen_friend.post.fn = on_answer;
+        ush__post(pen_friend.loop, &pen_friend.post);
+        sem_wait(&pen_friend.is_read);
+    }
+    pen_friend.post.fn = on_last;
+    ush__post(pen_friend.loop, &pen_friend.post);
+    return unused;
+}
+
+static int read_letters(void *unused)
+{
+    (void)unused;
+    pthread_t thread;
+    pen_friend.loop = ush__loop;
+    sem_init(&pen_friend.is_read, 0, 0);
+    ush_event_init(&pen_friend.all, "last letter");
+    pthread_create(&thread, NULL, write_letters, NULL);
+    int r = ush_event_wait(&pen_friend.all);
+    pthread_join(thread, NULL);
+    return r;
+}
+
+START_TEST(a_post_wakes_the_sleeper)
+{
+    ck_assert_int_eq(both_run(BOTH_EPOLL, read_letters), 0);
+}
+END_TEST
+
 /* ---- bugs that end the process --------------------------------------------------------------- */
 
 static int suspend_inside(void *unused)
@@ -415,6 +526,7 @@ int main(void)
     TCase *tc = tcase_create("sched");
     tcase_add_loop_test(tc, order_of_service, BOTH_EPOLL, BOTH_SIM_FIFO + 1);
     both_add(tc, nobody_starves);
+    both_add(tc, new_tasks_get_their_share);
     tcase_add_test(tc, long_runs_end_the_slice);
     both_add(tc, budget_makes_a_busy_task_yield);
     tcase_add_test(tc, tasks_have_a_limit);
@@ -423,9 +535,11 @@ int main(void)
     both_add(tc, a_task_knows_itself);
     both_add(tc, leaf_code_on_the_loops_stack);
     both_add(tc, sleep_is_never_too_short);
+    tcase_add_test(tc, sleep_is_not_shortened_by_an_old_clock);
     both_add(tc, control_words_belong_to_the_task);
     both_add(tc, registers_are_kept);
     tcase_add_test(tc, threads_wake_the_loop);
+    tcase_add_test(tc, a_post_wakes_the_sleeper);
     tcase_add_test_raise_signal(tc, suspension_where_it_is_forbidden_is_a_bug, SIGABRT);
     tcase_add_test_raise_signal(tc, suspension_on_the_loops_stack_is_a_bug, SIGABRT);
     tcase_add_test(tc, outside_of_a_loop);

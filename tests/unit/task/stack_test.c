@@ -185,6 +185,37 @@ START_TEST(superfluous_stacks_are_given_back)
 }
 END_TEST
 
+START_TEST(slabs_in_use_give_back_what_is_free)
+{
+    struct ush__stacks *s = ush__stacks_new(128 << 10);
+    static struct ush_task *taken[MANY];
+    long before = resident_bytes();
+    for (int i = 0; i < MANY; i++) {
+        taken[i] = ush__stack_take(s);
+        memset(taken[i]->stack.low, 1, (size_t)(taken[i]->stack.high - taken[i]->stack.low));
+    }
+    for (int i = 0; i < MANY; i++)
+        if (i % 60 != 0) /* so that no slab becomes free */
+            ush__stack_give(s, taken[i]);
+    int64_t now = USH_SECOND;
+    for (int i = 0; i < 100 && ush__stacks_trim_at(s) != USH_NEVER; i++) {
+        ush__stacks_trim(s, now);
+        now = ush__stacks_trim_at(s);
+    }
+    ck_assert_uint_eq(ush__stacks_held(s), MANY);
+    for (int i = 0; i < MANY; i += 60) { /* what is in use is untouched */
+        const char *low = taken[i]->stack.low;
+        for (const char *at = low; at < taken[i]->stack.high; at += 1000)
+            ck_assert_int_eq(*at, 1);
+    }
+    if (!SANITIZED && !fiber_on_valgrind())
+        ck_assert_int_lt(resident_bytes() - before, (long)MANY * 30 * 1024);
+    for (int i = 0; i < MANY; i += 60)
+        ush__stack_give(s, taken[i]);
+    ush__stacks_free(s);
+}
+END_TEST
+
 #ifdef USH__ASAN
 static int *left_behind;
 
@@ -224,6 +255,7 @@ int main(void)
     tcase_add_test_raise_signal(tc, asan_sees_a_dead_stack, SIGABRT);
 #endif
     tcase_add_test(tc, superfluous_stacks_are_given_back);
+    tcase_add_test(tc, slabs_in_use_give_back_what_is_free);
     suite_add_tcase(s, tc);
     return both_main(s);
 }
