@@ -352,11 +352,10 @@ static void on_fault(int signo, siginfo_t *info, void *context)
     char *at = info->si_addr;
     if (t && t->stack.is_guarded && at >= t->stack.low - GUARD_BYTES && at < t->stack.low)
         overflow_report(t);
-    else if (before_us.sa_flags & SA_SIGINFO) {
+    if (before_us.sa_flags & SA_SIGINFO)
         before_us.sa_sigaction(signo, info, context);
-        return;
-    }
-    signal(signo, SIG_DFL); /* the fault comes again and ends the process with a core */
+    else
+        signal(signo, SIG_DFL); /* the fault comes again and ends the process with a core */
 }
 
 static void install(void)
