@@ -84,7 +84,7 @@ static size_t scan(const char *folder, struct found *found)
             strlen(e->d_name) >= NAME_MAX_ ||
             fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
-        snprintf(found[n].name, NAME_MAX_, "%s", e->d_name);
+        memcpy(found[n].name, e->d_name, strlen(e->d_name) + 1);
         found[n].at = st.st_mtim;
         found[n++].size = st.st_size;
         if (n == 2 * LINES_MAX) {
