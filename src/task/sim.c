@@ -37,8 +37,8 @@ enum {
     PCT_DEPTH = 3,
     FIFO_TURN = 1024, /* picks */
     FIFO_SHARE = 8,
-    DELAY_STEPS = 16,  /* few distinct delays, so that things also arrive together */
-    LAST_TURNS = 1000, /* of a stuck run, to end its tasks */
+    DELAY_STEPS = 16, /* few distinct delays, so that things also arrive together */
+    LAST_TURNS = 200, /* of a stuck run, to end its tasks */
 };
 
 static uint64_t mix(uint64_t x)
