@@ -169,6 +169,9 @@ static int run_job(struct ush_worker *w, void *ctx)
                                        .kinds = mailer.kinds,
                                        .kind_count = MAIL_KINDS,
                                        .lanes = lanes,
+                                       /* Each file is synced: more at once only take the disk from
+                                        * the commits of registrations. */
+                                       .at_once = settings_outbox(&s->settings) ? 2 : 0,
                                        .wake_fd = s->wake_fd,
                                        .owner = ush_worker_owner(w)}};
     struct ush_scope scope;

@@ -8,12 +8,25 @@ USH_RECORD_DEFINE(register_here, REGISTER_COMMON_FIELDS)
 USH_RECORD_DEFINE(ticket_reply, TICKET_REPLY_FIELDS)
 USH_RECORD_DEFINE(registration_reply, REGISTRATION_REPLY_FIELDS)
 
+/* `head` and `tail` in one text. On the path of every registration, so without printf. */
+static ush_text joined(struct ush_arena *arena, ush_text head, const char *tail)
+{
+    size_t n = strlen(tail);
+    char *at = ush_arena_alloc(arena, head.len + n + 1);
+    if (!at)
+        return USH_NONE;
+    memcpy(at, head.at, head.len);
+    memcpy(at + head.len, tail, n);
+    return (ush_text){at, head.len + n};
+}
+
 ush_text manage_link(struct ush_request *rq, int64_t id, int64_t manage_rev, const char *suffix)
 {
     const struct web *w = web_of(rq);
-    char token[MANAGE_TOKEN_CHARS + 1];
-    manage_token_format(&w->fest.keys, id, manage_rev, token);
-    return ush_arena_printf(rq->arena, "%s/r/%s%s", w->settings->base_url, token, suffix);
+    char path[sizeof "/r/" + MANAGE_TOKEN_CHARS] = "/r/";
+    manage_token_format(&w->fest.keys, id, manage_rev, path + 3);
+    ush_text link = joined(rq->arena, ush_text_of(w->settings->base_url), path);
+    return suffix[0] && link.at ? joined(rq->arena, link, suffix) : link;
 }
 
 int registration_reply_fill(struct ush_request *rq, ush_text slug, int64_t id, int64_t status,
@@ -39,11 +52,10 @@ int registration_reply_fill(struct ush_request *rq, ush_text slug, int64_t id, i
         if (!t)
             return USH_ELIMIT;
         short_code_format(k, id, code);
-        t->has = UINT64_MAX;
         t->short_code = ush_arena_copy(rq->arena, ush_text_of(code));
-        t->svg_url = manage_link(rq, id, manage_rev, "/ticket.svg");
-        t->png_url = manage_link(rq, id, manage_rev, "/ticket.png");
-        t->ics_url = manage_link(rq, id, manage_rev, "/event.ics");
+        t->svg_url = joined(rq->arena, ret->manage_url, "/ticket.svg");
+        t->png_url = joined(rq->arena, ret->manage_url, "/ticket.png");
+        t->ics_url = joined(rq->arena, ret->manage_url, "/event.ics");
         ret->ticket = t;
     }
     return rq->arena->failed ? USH_ELIMIT : 0;
