@@ -18,7 +18,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-BUILD = ROOT / os.environ.get("USHER_BUILD", "build")
+BUILD = ROOT / os.environ.get("TESTED_BUILD", "build")
 TICK = os.sysconf("SC_CLK_TCK")
 
 

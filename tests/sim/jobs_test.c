@@ -394,7 +394,7 @@ START_TEST(no_job_is_lost_or_doubled)
     int level = getenv("SHOW") ? USH_LOG_DEBUG : -1;
     ush_log_init(&(struct ush_log_options){.level = (enum ush_log_level)level});
     uint64_t from = (uint64_t)_i * (SEEDS / PARTS), to = from + SEEDS / PARTS;
-    if (getenv("USHER_TEST_SLOW"))
+    if (getenv("TESTS_ARE_SLOW"))
         to = from + SEEDS / PARTS / 20;
     if (getenv("SEED")) {
         from = strtoull(getenv("SEED"), NULL, 10);
