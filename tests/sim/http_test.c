@@ -202,7 +202,7 @@ int main(void)
     Suite *s = suite_create("http under seeds");
     TCase *tc = tcase_create("seeds");
     tcase_add_loop_test(tc, every_reply_is_whole_and_in_order, 0,
-                        getenv("USHER_TEST_SLOW") ? 2 : 40);
+                        getenv("TESTS_ARE_SLOW") ? 2 : 40);
     suite_add_tcase(s, tc);
     return both_main(s);
 }

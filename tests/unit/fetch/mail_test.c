@@ -28,7 +28,7 @@
 /* Under sanitizers and Valgrind everything takes longer; what is measured is not the machine. */
 static int64_t allow(int64_t ms)
 {
-    return getenv("USHER_TEST_SLOW") ? 10 * ms : ms;
+    return getenv("TESTS_ARE_SLOW") ? 10 * ms : ms;
 }
 
 static pid_t sink;

@@ -14,7 +14,7 @@
 /* Under sanitizers and Valgrind everything takes longer; what is measured is not the machine. */
 static inline int64_t allow(int64_t ms)
 {
-    return getenv("USHER_TEST_SLOW") ? 10 * ms : ms;
+    return getenv("TESTS_ARE_SLOW") ? 10 * ms : ms;
 }
 
 #define ROW_FIELDS(F, R)                                                                           \

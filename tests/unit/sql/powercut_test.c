@@ -220,7 +220,7 @@ START_TEST(what_was_acknowledged_survives_a_power_cut)
     char log_index[128];
     snprintf(log_index, sizeof log_index, "%s-shm", ush__sqlite_path(url));
     struct life life = {.url = url};
-    int cuts = getenv("USHER_TEST_SLOW") ? 10 : 40, acks = 0, status;
+    int cuts = getenv("TESTS_ARE_SLOW") ? 10 : 40, acks = 0, status;
     for (int i = 1; i <= cuts; i++) {
         life.seed = (unsigned)i;
         ck_assert_int_eq(pipe(life.acks), 0);

@@ -355,7 +355,7 @@ static int write_beside_old_view(void *arg __attribute__((unused)))
 
 START_TEST(an_old_view_lets_the_log_grow_only_while_it_lasts)
 {
-    if (!getenv("USHER_TEST_SLOW"))
+    if (!getenv("TESTS_ARE_SLOW"))
         ck_assert_int_eq(in_loop(write_beside_old_view, NULL), 0);
 }
 END_TEST
