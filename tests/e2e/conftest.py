@@ -58,6 +58,10 @@ class Server:
         self.port = self._read_port()
 
     def _read_port(self):
+        return int(self._read_said(rb"http://127\.0\.0\.1:(\d+).*\n")[1])
+
+    def _read_said(self, pattern):
+        """Waits for a line on standard output; the match."""
         deadline, seen = time.monotonic() + START_S, b""
         while time.monotonic() < deadline:
             ready, _, _ = select.select([self.process.stdout], [], [], 0.5)
@@ -66,10 +70,10 @@ class Server:
                 if not part:
                     break
                 seen += part
-                said = re.search(rb"http://127\.0\.0\.1:(\d+).*\n", seen)
+                said = re.search(pattern, seen)
                 if said:
                     self.said = seen.decode()
-                    return int(said[1])
+                    return said
         self.stop(signal.SIGKILL)
         raise AssertionError(f"no address was printed; it said {seen!r}\n{self.read_log()}")
 

@@ -1,0 +1,317 @@
+"""The deployment as it is documented: the real nginx with deploy/nginx.conf in front of the real
+`usher serve` on a Unix socket.
+
+    client -- https, http --> nginx --> http.sock --> usher serve, USHER_TRUSTED_PROXIES=unix
+
+The configuration is the file that operators copy; only addresses, paths and the certificate are
+replaced, and the server with TLS gets a second address without, for the crowd of bench/rush.c,
+which speaks no TLS.
+"""
+
+import concurrent.futures
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import pathlib
+
+import pytest
+
+from browser import Browser
+from conftest import ENVIRON, ROOT, USHER, Reply, Server, wait_for
+from outbox import mails
+from test_rush import RACE, Rush
+
+CONFIG = ROOT / "deploy/nginx.conf"
+BODY_MAX = 32 * 1024
+MAIN = """
+daemon off; master_process off; pid pid; error_log error.log info;
+events {{ worker_connections 1024; }}
+http {{
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fcgi;
+    uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    {site}
+}}
+"""
+
+
+class Behind(Server):
+    """`usher serve` on a Unix socket: it is asked over that."""
+
+    def _read_port(self):
+        self.path = self._read_said(rb"serves on unix:(\S+)\n(?s:.*)Ctrl-C.*\n")[1].decode()
+
+    def request(self, method, path, body=None, headers=None, timeout=20):
+        connection = http.client.HTTPConnection("localhost", timeout=timeout)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(timeout)
+        connection.sock.connect(self.path)
+        return exchange(connection, method, path, body, headers)
+
+
+class Site(Server):
+    """What students see: the server of nginx with TLS. Asked as any other server is."""
+
+    def __init__(self, folder, port, plain_port):
+        self.folder, self.port, self.plain_port = folder, port, plain_port
+        self.trust = ssl.create_default_context(cafile=folder / "cert.pem")
+
+    def request(self, method, path, body=None, headers=None, timeout=20):
+        return exchange(http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout,
+                                                    context=self.trust),
+                        method, path, body, {"Origin": f"https://127.0.0.1:{self.port}"}
+                        | (headers or {}))
+
+    def form(self, path, fields, headers=None):
+        return super().form(path, fields, {"Origin": f"https://127.0.0.1:{self.port}",
+                                           **(headers or {})})
+
+
+def exchange(connection, method, path, body, headers):
+    try:
+        headers = dict(headers or {})
+        if isinstance(body, dict):
+            headers["Content-Type"], body = "application/json", json.dumps(body)
+        connection.request(method, path, body=body, headers=headers)
+        return Reply(connection.getresponse())
+    finally:
+        connection.close()
+
+
+def free_ports(n):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def configuration(folder, redirect, tls, plain):
+    """deploy/nginx.conf with each thing that belongs to one machine replaced; each must be there."""
+    text = CONFIG.read_text()
+    for pattern, new in (
+            (r"listen 80;", f"listen 127.0.0.1:{redirect};"),
+            (r"listen \[::\]:80;", ""),
+            (r"listen 443 ssl http2;", f"listen 127.0.0.1:{tls} ssl http2; listen 127.0.0.1:{plain};"),
+            (r"listen \[::\]:443 ssl http2;", ""),
+            (r"server_name fest\.example;", "server_name localhost;"),
+            (r"unix:/run/usher/http\.sock(?= max)", f"unix:{folder}/http.sock"),
+            (r"/etc/letsencrypt/live/fest\.example/fullchain\.pem", f"{folder}/cert.pem"),
+            (r"/etc/letsencrypt/live/fest\.example/privkey\.pem", f"{folder}/key.pem"),
+            (r"root /usr/local/share/usher;", f"root {ROOT}/deploy;")):
+        text, n = re.subn(pattern, new, text)
+        assert n > 0, f"deploy/nginx.conf has no {pattern}"
+    return MAIN.format(site=text)
+
+
+class Deployment:
+    def __init__(self, fest, folder, **env):
+        self.fest, self.folder, self.nginx = fest, folder, None
+        self.redirect, tls, plain = free_ports(3)
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+             "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key.pem", "-out",
+             folder / "cert.pem"], check=True, capture_output=True)
+        self.site = Site(folder, tls, plain)
+        self.env = {"USHER_LISTEN": f"unix:{folder}/http.sock", "USHER_TRUSTED_PROXIES": "unix",
+                    "USHER_BASE_URL": f"https://127.0.0.1:{tls}", **env}
+        (folder / "nginx.conf").write_text(configuration(folder, self.redirect, tls, plain))
+        self.start_usher()
+
+    def start_usher(self):
+        self.usher = Behind(self.fest.folder, [str(USHER), "serve", "--workers", "2"],
+                            {**self.fest.env, **self.env})
+
+    def start_nginx(self):
+        self.nginx = subprocess.Popen(["/usr/sbin/nginx", "-p", self.folder, "-c", "nginx.conf"],
+                                      stderr=subprocess.PIPE)
+
+        def listens():
+            assert self.nginx.poll() is None, self.nginx.stderr.read()
+            with socket.socket() as s:
+                return s.connect_ex(("127.0.0.1", self.redirect)) == 0
+        wait_for("nginx to listen", listens)
+
+    def stop(self):
+        if self.nginx:
+            self.nginx.terminate()
+            self.nginx.wait(10)
+            self.nginx.stderr.close()
+        self.usher.stop()
+
+
+@pytest.fixture
+def deploy(fest):
+    if not shutil.which("openssl"):
+        pytest.skip("openssl makes the certificate, and is not installed")
+    with tempfile.TemporaryDirectory(prefix="deploy") as folder:
+        running = []
+
+        def start(**env):
+            running.append(Deployment(fest, pathlib.Path(folder), **env))
+            running[-1].start_nginx()
+            return running[-1]
+
+        yield start
+        for d in running:
+            d.stop()
+
+
+def test_form_ticket_and_mail(fest, deploy):
+    """As a student does it; every link that leaves the server is the public https one."""
+    fest.add_event(RACE, 5)
+    d = deploy()
+    public = f"https://127.0.0.1:{d.site.port}/"
+    page = Browser(d.site).register(RACE)
+    assert page.status == 200 and "Asha Rao" in page.text
+    assert page.headers["strict-transport-security"]
+    mail = wait_for("the mail", lambda: mails(fest))[0]
+    assert re.search(r"https?://\S+/r/\w+", mail.text).group().startswith(public)
+    answer = d.site.register(RACE, 1, key="a-key-of-mine")
+    assert answer.status == 201 and answer.json["manage_url"].startswith(public)
+    again = d.site.register(RACE, 1, key="a-key-of-mine")
+    assert again.headers["idempotent-replayed"] == "true" and again.json["id"] == answer.json["id"]
+    redirect = http.client.HTTPConnection("127.0.0.1", d.redirect, timeout=20)
+    moved = exchange(redirect, "GET", "/e/robo-race?x=1", None, {"Host": "fest.example"})
+    assert (moved.status, moved.headers["location"]) == (308, "https://fest.example/e/robo-race?x=1")
+
+
+def test_a_foreign_page_cannot_send_the_form(fest, deploy):
+    fest.add_event(RACE, 5)
+    d = deploy()
+    form = Browser(d.site).open(f"/e/{RACE}/register").form("Register")
+    fields = list(form.fields.items())
+    assert d.site.form(f"/e/{RACE}/register", fields, {"Origin": "https://evil.example"}).status == 403
+
+
+def test_what_a_client_writes_about_itself_is_not_passed_on(fest, deploy):
+    """What nginx sends, seen by a listener in Usher's place."""
+    d = deploy()
+    d.usher.stop()
+    path = d.folder / "http.sock"
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        lies = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "http", "Connection": "close",
+                "X-Forwarded-Host": "evil.example", "Forwarded": "for=192.0.2.7", "a_b": "dropped"}
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(d.site.request, "POST", "/register", b"x" * 100, lies)
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(20)
+                came = b""
+                while not came.endswith(b"x" * 100):
+                    came += connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+                assert asked.result(20).status == 204
+    line, *fields = came.split(b"\r\n\r\n")[0].decode().split("\r\n")
+    assert line == "POST /register HTTP/1.1"
+    fields = [tuple(f.lower().split(": ", 1)) for f in fields]
+    assert sorted(f for f in fields if "forwarded" in f[0] or f[0] in ("host", "connection", "a_b")) \
+        == [("host", "127.0.0.1"), ("x-forwarded-for", "127.0.0.1"),
+            ("x-forwarded-host", "127.0.0.1"), ("x-forwarded-proto", "https")]
+
+
+@pytest.mark.parametrize("trusted, statuses", [("unix", [201, 201, 201, 429]),
+                                               ("192.0.2.0/24", [201, 201, 201, 201])])
+def test_the_proxy_is_believed_and_nobody_else(fest, deploy, trusted, statuses):
+    """Seen by the limit per address, which does not hold for this machine itself: it is at two a
+    minute here, and the last three come from one client."""
+    fest.add_event(RACE, 50)
+    d = deploy(USHER_LIMIT_ADDR="2/60", USHER_TRUSTED_PROXIES=trusted)
+    clients = ("192.0.2.1", "198.51.100.7", "198.51.100.7", "198.51.100.7")
+    got = [d.usher.request("POST", "/register", {
+        "event": RACE, "name": "Student", "email": f"s{n}@school.example", "school": "Test School"},
+        {"X-Forwarded-For": client}).status for n, client in enumerate(clients)]
+    assert got == statuses
+
+
+def test_what_is_for_this_machine_stays_there(fest, deploy):
+    d = deploy()
+    assert d.usher.get("/metrics").status == 200
+    assert d.usher.get("/metrics", X_Forwarded_For="192.0.2.7").status == 404
+    for path in ("/metrics", "/outbox", "/outbox/x.eml", "/down/503.html"):
+        assert d.site.get(path).status == 404, path
+
+
+def test_the_limit_of_bodies_is_ours(fest, deploy):
+    """nginx refuses what is one byte too large, and passes what is not."""
+    fest.add_event(RACE, 5)
+    d = deploy()
+    head = b'{"event":"robo-race","name":"A B","email":"a@school.example","school":"x"'
+    for size, status in ((BODY_MAX, 201), (BODY_MAX + 1, 413)):
+        body = head + b" " * (size - len(head) - 1) + b"}"
+        for server in (d.usher, d.site):
+            got = server.request("POST", "/register", body, {
+                "Content-Type": "application/json", "Idempotency-Key": "the-same-person"})
+            assert got.status == status, (size, got.text)
+
+
+def test_new_workers_under_load_fail_no_request(fest, deploy):
+    """HUP three times in a rush through nginx: no connection breaks, nobody hears 502 or 503. Each
+    roll is over when no worker of before is left."""
+    fest.add_event(RACE, 500, "unlimited")
+    d = deploy()
+    d.site.port, tls = d.site.plain_port, d.site.port
+    rush = Rush(fest, d.site, 12000)
+    d.site.port = tls
+    web = lambda: set(d.usher.children().get("web", []))  # noqa: E731
+    rolls = 0
+    for number in range(1, 4):
+        if not rush.until(number * 1000):
+            break
+        before = web()
+        d.usher.process.send_signal(signal.SIGHUP)
+        wait_for("a new worker for each", lambda: len(web() - before) >= 2)
+        rolls += rush.process.poll() is None
+        wait_for("the old ones to leave", lambda: not web() & before)
+    count = rush.end()
+    assert count["broken"] == count["overloaded"] == 0, count
+    assert rolls >= 2, "the rush was over before the workers were new"
+    assert "upstream" not in (d.folder / "error.log").read_text()
+
+
+def test_usher_away_and_back(fest, deploy):
+    """The static page says what to do; service returns by itself."""
+    fest.add_event(RACE, 5)
+    d = deploy()
+    d.usher.stop()
+    page = d.site.get("/", Accept="text/html,*/*")
+    assert (page.status, page.headers["content-type"]) == (503, "text/html")
+    assert "What to do" in page.text and page.headers["retry-after"] == "10"
+    problem = d.site.register(RACE, 1, key="a-key-of-mine")
+    assert (problem.status, problem.headers["content-type"]) == (503, "application/problem+json")
+    assert problem.json["code"] == "unavailable" and problem.headers["retry-after"] == "10"
+    sent = d.site.form(f"/e/{RACE}/register", {"name": "A"}, {"Accept": "text/html"})
+    assert sent.status == 503 and "What to do" in sent.text
+    d.start_usher()
+    assert d.site.register(RACE, 1, key="a-key-of-mine").status == 201
+
+
+def test_the_example_settings_are_settings():
+    run = subprocess.run([str(USHER), "version", "--config", "deploy/usher.env.example"], cwd=ROOT,
+                         env=ENVIRON, text=True, capture_output=True)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+def test_the_unit_is_sound_and_closed(tmp_path):
+    """No word that systemd does not know, and an exposure of at most 2.0 of 10."""
+    unit = tmp_path / "usher.service"
+    text = (ROOT / "deploy/usher.service").read_text()
+    unit.write_text(text.replace("/usr/local/bin/usher serve", f"{USHER} serve"))
+    env = {**os.environ, "SYSTEMD_LOG_LEVEL": "warning"}
+    verified = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], env=env, text=True,
+                              capture_output=True)
+    assert "usher.service" not in verified.stderr, verified.stderr
+    judged = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", unit],
+                            env=env, text=True, capture_output=True)
+    assert judged.returncode == 0, judged.stdout + judged.stderr
