@@ -47,6 +47,8 @@ endif
 .PHONY: all deps deps-test run test test-unit test-e2e test-asan test-tsan test-valgrind fuzz lint bench \
 	clean help format examples
 .DEFAULT_GOAL := all
+# All cores, unless the caller said how many.
+jobs = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 MAKEFLAGS += --no-builtin-rules
 
 # Generated sources: SQL, migrations, pages and assets become C.
@@ -54,7 +56,7 @@ MAKEFLAGS += --no-builtin-rules
 -include tests/tests.mk
 
 all: deps ## build/usher, build/libusher.a and build/examples/*
-	@$(MAKE) --no-print-directory build-all
+	@$(MAKE) --no-print-directory $(jobs) build-all
 .PHONY: build-all
 build-all: $(BUILD)/libusher.a $(BUILD)/usher $(examples)
 
@@ -117,22 +119,22 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.c.o $(BUILD)/libusher.a
 build-tests: $(unit) $(fuzz)
 
 test: deps-test ## set up and run every test
-	@$(MAKE) --no-print-directory build-all build-tests $(bench)
+	@$(MAKE) --no-print-directory $(jobs) build-all build-tests $(bench)
 	@tools/test $(BUILD)
 test-unit: deps-test ## the C tests only
-	@$(MAKE) --no-print-directory build-tests
+	@$(MAKE) --no-print-directory $(jobs) build-tests
 	@tools/test $(BUILD) --unit
 test-e2e: deps-test ## the tests of the whole program only
-	@$(MAKE) --no-print-directory build-all $(bench)
+	@$(MAKE) --no-print-directory $(jobs) build-all $(bench)
 	@tools/test $(BUILD) --e2e
 test-asan: deps-test ## the C tests under AddressSanitizer and UBSan
-	@$(MAKE) --no-print-directory VARIANT=asan build-tests
+	@$(MAKE) --no-print-directory $(jobs) VARIANT=asan build-tests
 	@tools/test build/asan --unit
 test-tsan: deps-test ## the C tests under ThreadSanitizer
-	@$(MAKE) --no-print-directory VARIANT=tsan build-tests
+	@$(MAKE) --no-print-directory $(jobs) VARIANT=tsan build-tests
 	@tools/test build/tsan --unit
 test-valgrind: deps-test ## the C tests under Valgrind
-	@$(MAKE) --no-print-directory build-tests
+	@$(MAKE) --no-print-directory $(jobs) build-tests
 	@tools/test $(BUILD) --unit --valgrind
 
 fuzz: deps-test ## look for new inputs that break a parser, 20 s for each
@@ -145,7 +147,7 @@ format: ## rewrite the sources in the house form
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
 bench: deps-test ## measure, print one table
-	@$(MAKE) --no-print-directory build-all $(bench)
+	@$(MAKE) --no-print-directory $(jobs) build-all $(bench)
 	@bench/run
 
 clean: ## remove build/
