@@ -17,6 +17,7 @@
 static const struct cli_command *groups[] = {
     NULL, /* the floor above */
     cli_store_commands,
+    cli_doctor_commands,
     cli_event_commands,
     cli_reg_commands,
     cli_mail_commands,

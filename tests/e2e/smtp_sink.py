@@ -3,7 +3,7 @@
 
     smtp_sink.py [--port N] [--mode MODE] [--journal FILE]
                  [--cert FILE (with its key): STARTTLS is offered] [--smtps: TLS from the start]
-                 [--login USER:PASSWORD is asked for]
+                 [--login USER:PASSWORD is asked for, behind STARTTLS where that is offered]
 
 It prints `127.0.0.1:PORT` once it listens and serves until its standard input ends or it is
 killed. Every accepted message is one JSON line in the journal, flushed to disk *before* the 250:
@@ -129,7 +129,7 @@ async def main():
         server = Server(sink, hostname="sink", enable_SMTPUTF8=True,
                         tls_context=None if options.smtps else tls,
                         auth_required=bool(options.login), authenticator=check,
-                        auth_require_tls=not options.smtps)
+                        auth_require_tls=bool(tls and not options.smtps))
         sink.connections += 1
         server.number = sink.connections
         return server

@@ -19,9 +19,9 @@ from conftest import ENVIRON, USHER, Fest, wait_for
 from outbox import mails
 
 COMMANDS = [
-    "serve", "dump", "openapi", "init", "migrate", "verify", "version", "event import", "event list",
-    "event show", "event open", "event close", "event capacity", "event cancel", "reg list",
-    "reg show", "reg cancel", "reg export", "mail status", "mail retry",
+    "serve", "dump", "openapi", "init", "migrate", "verify", "version", "doctor", "event import",
+    "event list", "event show", "event open", "event close", "event capacity", "event cancel",
+    "reg list", "reg show", "reg cancel", "reg export", "mail status", "mail retry",
 ]
 HEADER = ["slug", "title", "starts", "capacity", "waitlist", "summary"]
 
