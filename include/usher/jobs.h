@@ -139,6 +139,32 @@ struct ush_jobs_retry {
 /* The number made ready. May suspend. */
 int ush_jobs_retry(struct ush_db *db, const struct ush_jobs_retry *what);
 
+/* ---- wake-ups between hosts ------------------------------------------------------------------ */
+
+/*
+ * "There may be jobs", from those that put them to the workers of any host, over a stream of a
+ * Redis server. It is a hint and nothing else: workers ask the database each second anyway, so a
+ * server that is away, slow, wiped or restored from an old snapshot costs at most that second.
+ *
+ * One object per loop; send and listen are tasks, each with a connection of its own. They return
+ * only when cancelled, and take a server that is away for what it is: they come back by themselves.
+ */
+struct ush_hints; /* opaque */
+struct ush_hints_options {
+    const char *url;    /* see redis.h; copied */
+    const char *stream; /* its key: one per database; NULL = "usher:jobs"; borrowed */
+    int wake_fd;        /* for ush_hints_listen: the eventfd of this host's workers; borrowed */
+};
+/* NULL with *ret_error -EINVAL (the URL) or -ENOMEM. Never suspends. */
+struct ush_hints *ush_hints_new(const struct ush_hints_options *o, int *ret_error);
+/* Both tasks have ended. */
+void ush_hints_free(struct ush_hints *h);
+/* After the commit of a job. Costs nothing and never suspends: the task sends, and what is raised
+ * meanwhile is sent together. */
+void ush_hints_raise(struct ush_hints *h);
+int ush_hints_send(void *hints);   /* a task of who puts jobs; may suspend */
+int ush_hints_listen(void *hints); /* a task beside who runs them; may suspend */
+
 /* The operations behind all this, to be listed in ush_db_options.operations. */
 extern const struct ush_operation ush_op_jobs_claim, ush_op_job_mark, ush_op_job_end,
     ush_op_jobs_renew, ush_op_jobs_release, ush_op_jobs_retry;

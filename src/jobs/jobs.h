@@ -4,6 +4,7 @@
  *     ops.c   the table: statements and operations, all that is stored
  *     run.c   the worker: claims, the lease, the wait for work
  *     job.c   one job from claim to end
+ *     hints.c wake-ups between hosts
  *
  * The records are the inputs and outputs of the operations.
  */
