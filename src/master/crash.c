@@ -15,8 +15,9 @@
  * The backtrace has addresses for addr2line, and names only of functions that are exported.
  *
  * The task's name comes from the beat, which lies in shared memory and is written before a task
- * is resumed. What other tasks wait for is not written here: walking the scopes of a damaged
- * process is how a crash handler hangs. The master has `usher dump` for a healthy one.
+ * is resumed. What the other tasks wait for is written only when the watchdog sent the signal: that
+ * process hangs but is not damaged, the buffer is there already, and if the walk over its tasks
+ * does go wrong, SIGKILL is on its way.
  */
 #include <execinfo.h>
 #include <signal.h>
@@ -37,7 +38,7 @@
 #define HAS_SANITIZER 0
 #endif
 
-enum { FRAMES_MAX = 64, STACK_BYTES = 64 * 1024 };
+enum { FRAMES_MAX = 64, STACK_BYTES = 64 * 1024, TASKS_BYTES = 256 * 1024 };
 
 static const char *who = "worker";
 static const struct ush_beat *life;
@@ -60,8 +61,18 @@ static void say_number(uint64_t n, unsigned base)
     say(at);
 }
 
+/* Costs no memory until then: its pages are not touched. */
+static void say_tasks(void)
+{
+    static char at[TASKS_BYTES + 1];
+    struct ush_buf text = {.at = at, .cap_bytes = TASKS_BYTES, .max_bytes = TASKS_BYTES};
+    ush_dump(&text);
+    say(at);
+}
+
 static void last_words(int signo, siginfo_t *info, void *context __attribute__((unused)))
 {
+    bool is_watchdog = signo == SIGABRT && info->si_code == SI_USER && info->si_pid == getppid();
     say("worker.crash: ");
     say(who);
     say(" got signal ");
@@ -75,6 +86,8 @@ static void last_words(int signo, siginfo_t *info, void *context __attribute__((
     say("'\n");
     void *frames[FRAMES_MAX];
     backtrace_symbols_fd(frames, backtrace(frames, FRAMES_MAX), out);
+    if (is_watchdog && !HAS_SANITIZER) /* which cannot follow from the handler's stack */
+        say_tasks();
     /* Blocked while this handler runs, so it strikes on return, and then by default. It has to be
      * sent again because a SIGABRT from outside would otherwise be used up; and the disposition
      * set because another handler (of stack overflows) may have called this one. */
