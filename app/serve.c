@@ -1,5 +1,5 @@
 /*
- * serve.c - `usher serve`: puts the parts together and hands them to the master.
+ * serve.c - `usher serve` and `usher worker`: puts the parts together and hands them to the master.
  *
  *   master ── listening socket, writer's socket, scoreboard, limits; no client bytes, no database
  *    ├─ writer     (SQLite) the one process that commits
@@ -9,6 +9,9 @@
  * What is made here before the forks is shared by all processes: the listening socket, the socket
  * on which the writer is reached, the rate limits, and an event counter that wakes the job workers
  * when a job was put. Everything else is made by each worker for itself.
+ *
+ * `usher worker` is the same master with job workers only, for a server that runs elsewhere. With a
+ * Redis, web workers send what they tell the event counter over it too, and job workers listen.
  */
 #include "serve.h"
 
@@ -73,6 +76,52 @@ static void close_fest(struct fest *f)
     ush_db_close(db);
 }
 
+/* ---- wake-ups over Redis --------------------------------------------------------------------- */
+
+/* The connection of one worker, if there is a Redis. */
+struct wire {
+    struct ush_hints *hints; /* owned; NULL = none */
+    struct ush_scope scope;  /* of its task */
+};
+
+/* `task` is ush_hints_send or ush_hints_listen. A worker without it does its work, a little later.
+ */
+static void open_wire(struct wire *wire, struct server *s, ush_fn task)
+{
+    int error = 0;
+    ush_scope_open(&wire->scope, &(struct ush_scope_options){.name = "hints"});
+    wire->hints = s->settings.redis_url[0]
+                      ? ush_hints_new(&(struct ush_hints_options){.url = s->settings.redis_url,
+                                                                  .wake_fd = s->wake_fd},
+                                      &error)
+                      : NULL;
+    if (wire->hints)
+        error = ush_spawn(&wire->scope, task, wire->hints);
+    if (error < 0)
+        ush_warn("hints.start", "no wake-ups over Redis: %s", ush_error_text(error));
+}
+
+static void close_wire(struct wire *wire)
+{
+    ush_scope_cancel(&wire->scope, USH_CANCEL_SHUTDOWN);
+    ush_scope_close(&wire->scope);
+    ush_hints_free(wire->hints);
+}
+
+/* Before the workers are started: a wrong address is said at once. */
+static int check_redis(const struct settings *settings)
+{
+    int error = 0;
+    if (!settings->redis_url[0])
+        return CLI_OK;
+    struct ush_hints *h =
+        ush_hints_new(&(struct ush_hints_options){.url = settings->redis_url}, &error);
+    ush_hints_free(h);
+    return h ? CLI_OK
+             : cli_usage("USHER_REDIS_URL is no address; it takes redis://:password@host:6379/0 "
+                         "or unix:/path");
+}
+
 /* ---- roles ----------------------------------------------------------------------------------- */
 
 static struct ush_http_limits limits_of(const struct settings *s)
@@ -98,11 +147,16 @@ static int run_web(struct ush_worker *w, void *ctx)
     o.siblings = ush_worker_shared_at(w, 0); /* the blocks lie side by side */
     o.sibling_count = USH_PLACES_MAX;
     int r = 0;
+    struct wire wire;
+    open_wire(&wire, s, ush_hints_send);
+    web.fest.hints = wire.hints;
     struct ush_http *http = ush_http_start(&o, &r);
     if (http) {
         ush_worker_ready(w);
         r = ush_http_drain(http, ush_worker_wait_drain(w));
     }
+    web.fest.hints = NULL;
+    close_wire(&wire);
     close_fest(&web.fest);
     return r;
 }
@@ -174,7 +228,9 @@ static int run_job(struct ush_worker *w, void *ctx)
                                        .at_once = settings_outbox(&s->settings) ? 2 : 0,
                                        .wake_fd = s->wake_fd,
                                        .owner = ush_worker_owner(w)}};
+    struct wire wire;
     struct ush_scope scope;
+    open_wire(&wire, s, ush_hints_listen);
     ush_scope_open(&scope, &(struct ush_scope_options){.name = "jobs"});
     r = ush_spawn(&scope, run_jobs_inside, &j);
     if (r == 0) {
@@ -184,6 +240,7 @@ static int run_job(struct ush_worker *w, void *ctx)
             ush_jobs_stop(j.jobs);
     }
     int closed = ush_scope_close(&scope);
+    close_wire(&wire);
     mailer_fini(&mailer);
     close_fest(&fest);
     return r < 0 ? r : closed;
@@ -340,21 +397,29 @@ static void say_ready(void *ctx)
     fflush(stdout);
 }
 
+/* What all processes share. */
+static int share(struct server *s)
+{
+    s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    s->limits = limits_new(&s->settings);
+    s->shared = ush_shared_new(sizeof *s->shared);
+    return s->wake_fd < 0 || !s->limits || !s->shared ? CLI_FAILED : CLI_OK;
+}
+
 static int serve(struct cli *cli)
 {
     struct server s = {
         .cli = cli, .settings = cli->settings, .listener = -1, .writer_listener = -1};
     s.is_sqlite = ush_text_starts(ush_text_of(s.settings.database_url), USH_T("sqlite:"));
     log_as_set(&s.settings);
+    if (check_redis(&s.settings) != CLI_OK)
+        return CLI_USAGE;
     if (ush_run(&(struct ush_loop_options){0}, prepare_root, &s) < 0)
         return CLI_FAILED;
     int r = open_sockets(&s);
     if (r)
         return r;
-    s.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    s.limits = limits_new(&s.settings);
-    s.shared = ush_shared_new(sizeof *s.shared);
-    if (!s.limits || !s.shared)
+    if (share(&s) != CLI_OK)
         return CLI_FAILED;
     const struct ush_role roles[] = {
         {.name = "web", .count = (uint32_t)s.settings.workers, .scales = true, .run = run_web},
@@ -379,6 +444,59 @@ static int serve(struct cli *cli)
     if (s.is_sqlite && ush_writer_socket(s.settings.database_url, path) == 0)
         unlink(path);
     return r < 0 ? cli_fail_code(r, "the server cannot run") : CLI_OK;
+}
+
+/* ---- `usher worker` ------------------------------------------------------------------------- */
+
+static void say_works(void *ctx)
+{
+    const struct server *s = ctx;
+    if (s->cli->json)
+        printf("{\"pid\":%d}\n", (int)getpid());
+    else
+        printf("Usher sends mails for %s; pid %d\n", s->settings.database_url, (int)getpid());
+    fflush(stdout);
+}
+
+/* Opens what each worker will open, to say at once why it cannot. */
+static int try_root(void *ctx)
+{
+    struct fest fest;
+    int r = open_fest(ctx, &fest);
+    if (r >= 0)
+        close_fest(&fest);
+    return r;
+}
+
+static int worker(struct cli *cli)
+{
+    struct server s = {
+        .cli = cli, .settings = cli->settings, .listener = -1, .writer_listener = -1};
+    log_as_set(&s.settings);
+    if (check_redis(&s.settings) != CLI_OK)
+        return CLI_USAGE;
+    if (share(&s) != CLI_OK)
+        return CLI_FAILED;
+    int r = ush_run(&(struct ush_loop_options){0}, try_root, &s);
+    if (r < 0)
+        return cli_fail_code(r, "%s cannot be opened", s.settings.database_url);
+    const struct ush_role role = {
+        .name = "job",
+        .count = s.settings.mail_workers ? (uint32_t)s.settings.mail_workers : 1,
+        .run = run_job,
+        .ended = release_claims};
+    struct ush_master_options o = {
+        .roles = &role,
+        .role_count = 1,
+        .ctx = &s,
+        .check = check_settings,
+        .reload = take_settings,
+        .ready = say_works,
+        .log_file = strcmp(s.settings.log, "stderr") ? s.settings.log : NULL,
+        .shared_bytes = sizeof(struct ush_http_stats),
+    };
+    r = ush_master_run(&o);
+    return r < 0 ? cli_fail_code(r, "the workers cannot run") : CLI_OK;
 }
 
 /* ---- the other commands ---------------------------------------------------------------------- */
@@ -429,6 +547,15 @@ const struct cli_command serve_commands[] = {
              "once; HUP checks the settings and replaces the workers one by one; USR1 reopens the\n"
              "log and writes all tasks to it; TTIN and TTOU add and take away a web worker.",
      .run = serve},
+    {.name = "worker",
+     .summary = "send mails for a server that runs elsewhere",
+     .help =
+         "Takes mails from the database and sends them, in MAIL_WORKERS processes, until\n"
+         "stopped. Needs the server's DATABASE_URL, SECRET_FILE and MAIL_ settings; on SQLite it\n"
+         "runs on the server's machine and stores through the server. It asks the database once\n"
+         "a second; with REDIS_URL set here and there it is woken at once.\n\n"
+         "  usher worker --redis-url unix:/run/redis/redis.sock",
+     .run = worker},
     {.name = "dump",
      .summary = "have a running server write what its tasks wait for",
      .help =

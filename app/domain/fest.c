@@ -73,8 +73,11 @@ int fest_change(struct fest *f, const struct ush_operation *op, const void *in,
 void fest_wake_jobs(struct fest *f)
 {
     int64_t now_ns = ush_now_ns();
-    if (f->wake_fd < 0 || now_ns - f->woke_ns < WAKE_EVERY_MS * (int64_t)USH_MS)
+    if (now_ns - f->woke_ns < WAKE_EVERY_MS * (int64_t)USH_MS)
         return;
     f->woke_ns = now_ns;
-    eventfd_write(f->wake_fd, 1); /* a full counter wakes as well */
+    if (f->wake_fd >= 0)
+        eventfd_write(f->wake_fd, 1); /* a full counter wakes as well */
+    if (f->hints)
+        ush_hints_raise(f->hints);
 }

@@ -48,8 +48,9 @@ struct fest {
     struct desk *desk;           /* owned */
     struct fest_shared *shared;  /* its own, unless fest_share was called */
     struct fest_shared *alone;   /* owned */
-    int wake_fd;     /* eventfd of the job workers, borrowed; -1 = they ask each second */
-    int64_t woke_ns; /* when it was last raised */
+    int wake_fd;             /* eventfd of the job workers, borrowed; -1 = they ask each second */
+    struct ush_hints *hints; /* for workers of other hosts, borrowed; NULL = they ask as well */
+    int64_t woke_ns;         /* when either was last raised */
 };
 
 /* Opens over an open database; loads or makes the secret file. A negative code with a sentence in
