@@ -315,3 +315,20 @@ def test_the_unit_is_sound_and_closed(tmp_path):
     judged = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", unit],
                             env=env, text=True, capture_output=True)
     assert judged.returncode == 0, judged.stdout + judged.stderr
+
+
+def test_numbers_that_belong_together():
+    """What the comments of deploy/nginx.conf say of Usher's own numbers is so."""
+    conf, settings = CONFIG.read_text(), (ROOT / "app/domain/settings.c").read_text()
+
+    def number(pattern, text):
+        return int(re.search(pattern, text)[1])
+
+    assert number(r"client_max_body_size (\d+)k;", conf) * 1024 == BODY_MAX
+    assert number(r'"MAX_BODY".*"(\d+)K"', settings) * 1024 == BODY_MAX
+    assert number(r"proxy_read_timeout (\d+)s;", conf) * 1000 > \
+        number(r'"REQUEST_TIMEOUT_MS".*?"(\d+)"', settings)
+    # While a worker that drains still answers on idle connections, nginx closes them.
+    idle_ms = number(r"\n    keepalive_timeout (\d+)ms;", conf)
+    assert idle_ms * 2 <= number(r"LAST_MS = (\d+)", (ROOT / "src/http/server.c").read_text())
+    assert "non_idempotent" not in re.sub(r"#.*", "", conf)
