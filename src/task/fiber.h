@@ -31,6 +31,14 @@
 #endif
 #endif
 
+/* ThreadSanitizer counts fibers among the threads, and a process with threads may not start any more
+ * after a fork: then no stack may outlive its loop. */
+#ifdef USH__TSAN
+enum { FIBERS_ARE_THREADS = 1 };
+#else
+enum { FIBERS_ARE_THREADS = 0 };
+#endif
+
 #ifdef USH__ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>

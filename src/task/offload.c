@@ -114,7 +114,9 @@ static void deliver(struct ush__post *post)
 static void *serve(void *arg)
 {
     struct ush_pool *p = arg;
-    setpriority(PRIO_PROCESS, (id_t)gettid(), p->o.niceness);
+    if (p->o.niceness > 0) /* behind the loop, wherever that stands */
+        setpriority(PRIO_PROCESS, (id_t)gettid(),
+                    getpriority(PRIO_PROCESS, (id_t)gettid()) + p->o.niceness);
     pthread_mutex_lock(&p->lock);
     for (;;) {
         while (ush_list_is_empty(&p->queue) && !p->is_stopping)

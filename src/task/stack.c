@@ -165,7 +165,7 @@ void ush__stacks_free(struct ush__stacks *s)
 {
     USH_EACH_SAFE (&s->slabs, l) {
         struct ush__slab *b = USH_CONTAINER(l, struct ush__slab, link);
-        if (spare.slab || b->used > 0) {
+        if (FIBERS_ARE_THREADS || spare.slab || b->used > 0) {
             slab_unmap(s, b);
             continue;
         }
