@@ -162,7 +162,9 @@ BOTH_TEST(refused_upload_hears_why)
 static void check_time(int64_t from, uint32_t limit_ms)
 {
     int64_t took = ush_now_ns() - from, limit = site_ms(limit_ms);
-    ck_assert_msg(took >= limit - USH_MS, "after %lld ms", (long long)(took / USH_MS));
+    /* In real time the client may hear later than the server began to count. */
+    int64_t late = ush_is_sim() ? USH_MS : limit / 5;
+    ck_assert_msg(took >= limit - late, "after %lld ms", (long long)(took / USH_MS));
     if (ush_is_sim())
         ck_assert_msg(took < limit + 1000 * USH_MS, "after %lld ms", (long long)(took / USH_MS));
 }
