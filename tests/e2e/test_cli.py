@@ -384,7 +384,7 @@ def test_every_command_speaks_json(copy):
              "event show race", "event close race", "event open race", "event capacity race 4",
              "event import e.csv --dry-run", "event import e.csv --yes", "event cancel art --yes",
              "reg list", f"reg show {code}", f"reg cancel {code} --yes", "reg export",
-             "reg export --event quiz", "mail status", "mail retry --all"]
+             "reg export --event quiz", "mail status", "mail retry --all", "doctor"]
     assert {c.split(" ")[0] for c in calls} >= {c.split(" ")[0] for c in COMMANDS} - {"serve", "worker", "dump"}
     for call in calls:
         as_json(copy, *call.split())
