@@ -31,8 +31,8 @@
 #endif
 #endif
 
-/* ThreadSanitizer counts fibers among the threads, and a process with threads may not start any more
- * after a fork: then no stack may outlive its loop. */
+/* ThreadSanitizer counts fibers among the threads, and a process with threads may not start any
+ * more after a fork: then no stack may outlive its loop. */
 #ifdef USH__TSAN
 enum { FIBERS_ARE_THREADS = 1 };
 #else
