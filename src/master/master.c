@@ -170,16 +170,20 @@ static void on_signal(struct ush__master *m, int signo)
 /* One worker that can act on it is told of each process that has ended. */
 static void tell_ended(struct ush__master *m)
 {
-    if (!m->ended_count)
+    bool is_due = false, wants = false;
+    for (size_t i = 0; i < m->ended_count; i++)
+        is_due |= !m->ended[i].told;
+    if (!is_due)
         return;
-    bool wants = false;
     for (size_t i = 0; i < m->o->role_count; i++)
         wants |= m->o->roles[i].ended != NULL;
     USH__EACH_PLACE (m, p)
         if (p->role->ended && p->state == USH__SERVING) {
             for (size_t i = 0; i < m->ended_count; i++)
-                ush__place_tell(p, USH__PEER, m->ended[i]);
-            m->ended_count = 0;
+                if (!m->ended[i].told) {
+                    ush__place_tell(p, USH__PEER, m->ended[i].owner);
+                    m->ended[i].told = p->pid;
+                }
             return;
         }
     if (!wants)

@@ -62,6 +62,7 @@ enum ush__word {
     USH__PEER,      /* to the worker: a process has ended; value: its identity */
     USH__SERVES,    /* to the master: ready */
     USH__LEAVE,     /* to the master: this worker asks to be drained */
+    USH__SETTLED,   /* to the master: what the ended process left has been seen to; its identity */
 };
 struct ush__message {
     int64_t word, value;
@@ -122,8 +123,11 @@ struct ush__master {
     int64_t trial_limit_ns;
     char trial_text[USH__TRIAL_TEXT];
     size_t trial_len;
-    /* identities of ended processes that nobody has been told yet, oldest first */
-    int64_t ended[USH__ENDED];
+    /* Ended processes of which nobody has said yet that it saw to what they left; oldest first. */
+    struct {
+        int64_t owner;
+        pid_t told; /* which worker has been told; 0 = none, or one that has ended since */
+    } ended[USH__ENDED];
     size_t ended_count;
 };
 

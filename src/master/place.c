@@ -163,6 +163,15 @@ static void became_ready(struct ush__master *m, struct ush__place *p)
     count_serving(m);
 }
 
+static void ended_settled(struct ush__master *m, int64_t owner)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < m->ended_count; i++)
+        if (m->ended[i].owner != owner)
+            m->ended[kept++] = m->ended[i];
+    m->ended_count = kept;
+}
+
 void ush__place_hear(struct ush__master *m, struct ush__place *p)
 {
     struct ush__message msg;
@@ -173,6 +182,8 @@ void ush__place_hear(struct ush__master *m, struct ush__place *p)
                 became_ready(m, p);
             else if (msg.word == USH__LEAVE && p->state != USH__LEAVING)
                 ush__place_leave(m, p);
+            else if (msg.word == USH__SETTLED)
+                ended_settled(m, msg.value);
             continue;
         }
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -253,9 +264,13 @@ bool ush__place_ended(struct ush__master *m, pid_t pid, int status)
     say_how_it_ended(m, p, status);
     if (p->control >= 0)
         close(p->control);
+    for (size_t i = 0; i < m->ended_count; i++)
+        if (m->ended[i].told == pid) /* it may not have come to it */
+            m->ended[i].told = 0;
     if (m->ended_count == USH__ENDED) /* the lease will do */
-        memmove(m->ended, m->ended + 1, --m->ended_count * sizeof *m->ended);
-    m->ended[m->ended_count++] = p->owner;
+        ended_settled(m, m->ended[0].owner);
+    m->ended[m->ended_count].owner = p->owner;
+    m->ended[m->ended_count++].told = 0;
 
     struct ush__post *post = p->post;
     if (post) {

@@ -168,9 +168,9 @@ static void on_control(void *ctx, unsigned events __attribute__((unused)))
     quit(w);
 }
 
-static void tell_master(struct ush_worker *w, enum ush__word word)
+static void tell_master(struct ush_worker *w, enum ush__word word, int64_t value)
 {
-    struct ush__message msg = {word, 0};
+    struct ush__message msg = {word, value};
     ush_send_now(w->control, &msg, sizeof msg);
 }
 
@@ -180,7 +180,7 @@ static void on_term(void *ctx, int signo __attribute__((unused)))
 {
     struct ush_worker *w = ctx;
     if (!w->role->is_last)
-        tell_master(w, USH__LEAVE);
+        tell_master(w, USH__LEAVE, 0);
 }
 
 /* ---- the loop ------------------------------------------------------------------------------- */
@@ -195,8 +195,11 @@ static int hear_of_peers(void *arg)
 {
     struct ush_worker *w = arg;
     int64_t owner;
-    while (ush_channel_recv(&w->peers, &owner) > 0)
+    while (ush_channel_recv(&w->peers, &owner) > 0) {
         w->role->ended(w, w->o->ctx, owner);
+        if (ush_cancelled() == 0)
+            tell_master(w, USH__SETTLED, owner);
+    }
     return 0;
 }
 
@@ -280,7 +283,7 @@ void ush_worker_ready(struct ush_worker *w)
     w->is_ready = true;
     if (w->index == 0)
         ush_info("worker.stacks", "an overflow is caught by %s", ush_loop_stats().guards);
-    tell_master(w, USH__SERVES);
+    tell_master(w, USH__SERVES, 0);
 }
 
 int64_t ush_worker_wait_drain(struct ush_worker *w)

@@ -116,6 +116,26 @@ END_TEST
 
 /* ---- dying and starting --------------------------------------------------------------------- */
 
+START_TEST(an_end_is_seen_to_though_who_was_told_dies_too)
+{
+    webs(3);
+    b.roles[0].ended = see_to_it;
+    b.o.drain_ms = 200;
+    begin();
+    pid_t first = see_start("web 0");
+    see("all ready");
+    world->forgets = 1;
+    kill(first, SIGKILL);
+    long long owner = atoll(strstr(see("hears of "), "hears of ") + 9);
+    kill(atoi(strstr(see("in process "), "in process ") + 11), SIGKILL);
+    char text[64];
+    snprintf(text, sizeof text, "has seen to %lld", owner);
+    see(text);
+    kill(b.master, SIGTERM);
+    ck_assert_int_eq(end_within(5000), 0);
+}
+END_TEST
+
 START_TEST(killed_worker_is_replaced)
 {
     webs(3);
@@ -232,6 +252,7 @@ int main(void)
     tcase_add_test(tc, fast_stop_kills_a_hung_worker);
     tcase_add_test(tc, last_role_serves_the_others_to_the_end);
     tcase_add_test(tc, killed_master_takes_its_workers_along);
+    tcase_add_test(tc, an_end_is_seen_to_though_who_was_told_dies_too);
     tcase_add_test(tc, killed_worker_is_replaced);
     tcase_add_test(tc, replacement_backs_off);
     tcase_add_test(tc, first_start_fails_aloud);

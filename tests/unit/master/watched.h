@@ -48,6 +48,7 @@ static struct shared {
     _Atomic int starts;
     _Atomic int hang;     /* the worker that takes it hangs */
     _Atomic int hang_how; /* 0: obeys SIGABRT, 1: not */
+    _Atomic int forgets;  /* who hears of an end first does nothing */
 } * world;
 
 static int loaded; /* the setting as the process took it */
@@ -234,6 +235,17 @@ static void say_ended(struct ush_worker *w, void *ctx __attribute__((unused)), i
 {
     ush_yield(); /* it is in a task */
     ush_info("note", "%s heard of the end of %lld", ush_worker_name(w), (long long)owner);
+}
+
+/* The first of all that hears of an end does not come to see to it. */
+static void see_to_it(struct ush_worker *w, void *ctx __attribute__((unused)), int64_t owner)
+{
+    ush_info("note", "%s hears of %lld", ush_worker_name(w), (long long)owner);
+    if (atomic_exchange(&world->forgets, 0)) {
+        ush_info("note", "%s forgets it in process %d", ush_worker_name(w), (int)getpid());
+        ush_sleep(60 * USH_SECOND);
+    }
+    ush_info("note", "%s has seen to %lld", ush_worker_name(w), (long long)owner);
 }
 
 static void webs(uint32_t n)
