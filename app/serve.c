@@ -29,7 +29,7 @@
 #include "usher/net.h"
 #include "web/web.h"
 
-enum { JOB_NICENESS = 10 };
+enum { JOB_NICENESS = 10, ORPHANS_MS = 5000 };
 
 struct server {
     struct cli *cli;
@@ -262,28 +262,67 @@ static void release_claims(struct ush_worker *w, void *ctx, int64_t owner)
 
 /* ---- start ----------------------------------------------------------------------------------- */
 
+/* The master of the server that runs on this database, 0 without: it opened the writer's socket,
+ * and the kernel tells who opened it. */
+static pid_t master_of(const char *url)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    struct ucred peer = {0};
+    socklen_t len = sizeof peer;
+    if (ush_writer_socket(url, at.sun_path) < 0)
+        return 0;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return 0;
+    bool found = connect(fd, (struct sockaddr *)&at, sizeof at) == 0 &&
+                 getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+                 (kill(peer.pid, 0) == 0 || errno == EPERM);
+    close(fd);
+    return found ? peer.pid : 0;
+}
+
+/* Brings the tables up to date. -EBUSY while somebody else has the database. */
+static int migrate_once(const char *url)
+{
+    int error = 0;
+    struct ush_db *db = ush_db_open(
+        &(struct ush_db_options){.url = url, .role = USH_DB_TOOL, .operations = fest_operations},
+        &error);
+    if (!db)
+        return error;
+    int r = ush_migrate(db, &fest_migrations);
+    ush_db_close(db);
+    return r;
+}
+
+/* A server whose master was killed needs a moment to end, and whoever watches over it starts the
+ * next one at once: that is waited for. */
+static int migrate(const char *url)
+{
+    int64_t give_up_ns = ush_now_ns() + ORPHANS_MS * (int64_t)USH_MS;
+    for (;;) {
+        int r = migrate_once(url);
+        if (r != -EBUSY || master_of(url) || ush_now_ns() > give_up_ns)
+            return r;
+        USH_TRY(ush_sleep(50 * (int64_t)USH_MS));
+    }
+}
+
 static int prepare_root(void *arg)
 {
     struct server *s = arg;
-    int error = 0;
-    struct ush_db *db = ush_db_open(&(struct ush_db_options){.url = s->settings.database_url,
-                                                             .role = USH_DB_TOOL,
-                                                             .operations = fest_operations},
-                                    &error);
-    if (!db)
-        return cli_fail_code(error, "%s cannot be opened", s->settings.database_url), error;
+    const char *url = s->settings.database_url;
     struct ush_buf problem;
-    ush_buf_init(&problem, 1024);
     struct keys keys;
-    int r = ush_migrate(db, &fest_migrations);
+    int r = migrate(url);
     if (r == -EBUSY)
-        cli_fail("another server runs on %s", s->settings.database_url);
+        cli_fail("another server runs on %s", url);
     else if (r < 0)
-        cli_fail_code(r, "%s cannot be migrated", s->settings.database_url);
+        cli_fail_code(r, "%s cannot be opened and brought up to date", url);
+    ush_buf_init(&problem, 1024);
     if (r >= 0 && (r = keys_load(&keys, s->settings.secret_file, &problem)) < 0)
         cli_fail("%s", ush_buf_text(&problem).at);
     ush_buf_fini(&problem);
-    ush_db_close(db);
     return r;
 }
 
@@ -501,28 +540,20 @@ static int worker(struct cli *cli)
 
 /* ---- the other commands ---------------------------------------------------------------------- */
 
-/* The writer's socket was opened by the master, and the kernel tells who opened it. */
 static int dump(struct cli *cli)
 {
-    struct sockaddr_un at = {.sun_family = AF_UNIX};
-    struct ucred peer;
-    socklen_t len = sizeof peer;
-    if (ush_writer_socket(cli->settings.database_url, at.sun_path) < 0)
+    if (strncmp(cli->settings.database_url, "sqlite:", 7) != 0)
         return cli_fail(
             "only a server on SQLite can be found this way; send SIGUSR1 to its master");
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool found = fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0 &&
-                 getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0;
-    if (fd >= 0)
-        close(fd);
-    if (!found)
+    pid_t master = master_of(cli->settings.database_url);
+    if (!master)
         return cli_fail("no server runs on %s", cli->settings.database_url);
-    if (kill(peer.pid, SIGUSR1) < 0)
-        return cli_fail("process %d: %s", (int)peer.pid, strerror(errno));
+    if (kill(master, SIGUSR1) < 0)
+        return cli_fail("process %d: %s", (int)master, strerror(errno));
     if (cli->json)
-        printf("{\"pid\":%d}\n", (int)peer.pid);
+        printf("{\"pid\":%d}\n", (int)master);
     else
-        printf("Every worker of process %d writes its tasks to the server's log.\n", (int)peer.pid);
+        printf("Every worker of process %d writes its tasks to the server's log.\n", (int)master);
     return CLI_OK;
 }
 
