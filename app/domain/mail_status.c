@@ -12,7 +12,8 @@ USH_RECORD_DEFINE(mail_failed, MAIL_FAILED_FIELDS)
     F(R, TEXT, lane)                                                                               \
     F(R, I64, state)                                                                               \
     F(R, I64, mails)                                                                               \
-    F(R, TIME, oldest_due, .optional = true)
+    F(R, TIME, oldest_due, .optional = true)                                                       \
+    F(R, TEXT, note, .optional = true)
 USH_RECORD(mail_total_row, TOTAL_ROW_FIELDS)
 USH_RECORD_DEFINE(mail_total_row, TOTAL_ROW_FIELDS)
 
@@ -66,6 +67,8 @@ static int read_totals(struct ush_tx *view, struct reading *r)
                                     .oldest_due = from[i].oldest_due};
         if (from[i].state == USH_JOB_READY)
             USH_SET(&to[i], mail_total_oldest_due);
+        if (from[i].note.at)
+            to[i].note = ush_arena_copy(r->arena, from[i].note);
     }
     *r->totals = (struct ush_rows){to, rows.count};
     return 0;

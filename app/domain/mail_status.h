@@ -10,7 +10,8 @@
     F(R, TEXT, lane, .max = 20, .doc = "mail, or bulk for what goes to everybody")                 \
     F(R, TEXT, state, .max = 20, .doc = "queued, running, sent, failed, held")                     \
     F(R, I64, mails, .doc = "How many")                                                            \
-    F(R, TIME, oldest_due, .optional = true, .doc = "When the oldest was due")
+    F(R, TIME, oldest_due, .optional = true, .doc = "When the oldest was due")                     \
+    F(R, TEXT, note, .max = 500, .optional = true, .doc = "Why one of the queued failed before")
 USH_RECORD(mail_total, MAIL_TOTAL_FIELDS)
 
 #define MAIL_FAILED_FIELDS(F, R)                                                                   \

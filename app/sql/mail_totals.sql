@@ -1,5 +1,6 @@
--- Mails by lane and state.
-SELECT lane, state, count(*) AS mails, min(due_at) AS oldest_due
+-- Mails by lane and state; of those that are tried again, one reason.
+SELECT lane, state, count(*) AS mails, min(due_at) AS oldest_due,
+       max(CASE WHEN state = 0 AND failures > 0 THEN note END) AS note
   FROM jobs
  WHERE lane IN ('mail', 'bulk')
  GROUP BY lane, state

@@ -206,10 +206,26 @@ static void store(struct ush__slot *s, struct ush__job_end *end)
     }
 }
 
+/* A mail server that is away fails thousands of jobs: it is said once, and once that it is over.
+ * The reason may name people and stays in the row. */
+static void say_failing(struct ush__slot *s, const struct ush__job_end *end)
+{
+    struct ush_jobs *jobs = s->job.jobs;
+    bool fails = end->state == USH_JOB_READY && end->failed && !s->job.retry_after_ms;
+    if (fails && !jobs->is_failing)
+        ush_warn("jobs.failing",
+                 "job %lld (%.*s) failed and is tried again later; its row says why",
+                 (long long)s->job.id, USH_PR(s->job.kind));
+    else if (end->state == USH_JOB_DONE && jobs->is_failing)
+        ush_info("jobs.failing", "jobs succeed again");
+    jobs->is_failing = fails || (jobs->is_failing && end->state != USH_JOB_DONE);
+}
+
 int ush__slot_run(void *slot)
 {
     struct ush__slot *s = slot;
     struct ush__job_end end = run(s);
+    say_failing(s, &end);
     if (s->is_lost)
         ush_warn("job.fenced", "job %lld: claim %lld is no longer ours", (long long)s->job.id,
                  (long long)s->job.claim);

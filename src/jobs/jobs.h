@@ -102,6 +102,7 @@ struct ush_jobs {
     bool has_more;        /* the last claim reached a limit */
     bool has_change;      /* a job has ended since */
     bool is_away;         /* the last claim failed */
+    bool is_failing;      /* a job failed and none has succeeded since; said once */
     int64_t ask_ns;       /* when to look without a wake-up */
     int64_t renewed_ns;   /* when the renewal that succeeded last was sent */
     struct ush_alarm cut; /* at the end of the shortest lease */
