@@ -238,12 +238,14 @@ static int run_job(struct ush_worker *w, void *ctx)
         ush_worker_wait_drain(w);
         if (j.jobs)
             ush_jobs_stop(j.jobs);
+        else /* told to leave before it could begin */
+            ush_scope_cancel(&scope, USH_CANCEL_SHUTDOWN);
     }
     int closed = ush_scope_close(&scope);
     close_wire(&wire);
     mailer_fini(&mailer);
     close_fest(&fest);
-    return r < 0 ? r : closed;
+    return r < 0 ? r : closed == -ECANCELED ? 0 : closed;
 }
 
 /* A worker died: what it had claimed is free at once, not after its lease. */
