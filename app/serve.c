@@ -6,12 +6,11 @@
  *    ├─ web 1..N   routes of app/web
  *    └─ job 1..M   sends mails
  *
- * What is made here before the forks is shared by all processes: the listening socket, the socket
- * on which the writer is reached, the rate limits, and an event counter that wakes the job workers
- * when a job was put. Everything else is made by each worker for itself.
+ * Made before the forks and shared: the listening socket, the writer's socket, the rate limits, and
+ * an event counter that wakes the job workers. Everything else each worker makes for itself.
  *
- * `usher worker` is the same master with job workers only, for a server that runs elsewhere. With a
- * Redis, web workers send what they tell the event counter over it too, and job workers listen.
+ * `usher worker` is the same master with job workers only, for a server elsewhere; a Redis carries
+ * the event counter between them.
  */
 #include "serve.h"
 
@@ -238,7 +237,7 @@ static int run_job(struct ush_worker *w, void *ctx)
         ush_worker_wait_drain(w);
         if (j.jobs)
             ush_jobs_stop(j.jobs);
-        else /* told to leave before it could begin */
+        else /* told to leave before it began */
             ush_scope_cancel(&scope, USH_CANCEL_SHUTDOWN);
     }
     int closed = ush_scope_close(&scope);
@@ -488,7 +487,6 @@ static int serve(struct cli *cli)
 }
 
 /* ---- `usher worker` ------------------------------------------------------------------------- */
-
 static void say_works(void *ctx)
 {
     const struct server *s = ctx;
