@@ -325,13 +325,16 @@ def lived(tmp_path_factory):
     wait_for("all mails are sent", lambda: {
         t["state"] for t in as_json(fest, "mail", "status")["totals"]} == {"sent"})
     server.stop()
-    return fest
+    yield fest
+    fest.stop()
 
 
 @pytest.fixture
 def copy(lived, tmp_path):
     shutil.copytree(lived.folder, tmp_path / "copy")
-    return Fest(tmp_path / "copy")
+    fest = Fest(tmp_path / "copy")
+    yield fest
+    fest.stop()
 
 
 def as_json(fest, *args):
