@@ -17,95 +17,15 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "domain/mails.h"
-#include "usher/master.h"
+#include "server.h"
 #include "usher/net.h"
-#include "web/web.h"
 
-enum { JOB_NICENESS = 10, ORPHANS_MS = 5000 };
-
-struct server {
-    struct cli *cli;
-    struct settings settings;
-    int listener, writer_listener;
-    int wake_fd; /* eventfd: "there may be jobs" */
-    struct limits *limits;
-    struct fest_shared *shared; /* what web workers tell each other */
-    bool is_sqlite;
-    char address[160];
-};
-
-/* The database and the fest on it, for one worker; says why if it fails. */
-static int open_fest(struct server *s, struct fest *f)
-{
-    int error = 0;
-    struct ush_db *db =
-        ush_db_open(&(struct ush_db_options){.url = s->settings.database_url,
-                                             .role = USH_DB_WORKER,
-                                             .operations = fest_operations,
-                                             .batch_max = (uint32_t)s->settings.batch_max,
-                                             .queue_max = (uint32_t)s->settings.queue_max,
-                                             .sync_normal = s->settings.sqlite_sync == 1},
-                    &error);
-    if (!db)
-        return error;
-    struct ush_buf problem;
-    ush_buf_init(&problem, 1024);
-    int r = fest_open(f, &s->settings, db, &problem);
-    if (r < 0) {
-        ush_error("fest.open", "%s", ush_buf_text(&problem).at);
-        ush_db_close(db);
-    }
-    f->wake_fd = s->wake_fd;
-    fest_share(f, s->shared);
-    ush_buf_fini(&problem);
-    return r;
-}
-
-static void close_fest(struct fest *f)
-{
-    struct ush_db *db = f->db;
-    fest_close(f);
-    ush_db_close(db);
-}
-
-/* ---- wake-ups over Redis --------------------------------------------------------------------- */
-
-/* The connection of one worker, if there is a Redis. */
-struct wire {
-    struct ush_hints *hints; /* owned; NULL = none */
-    struct ush_scope scope;  /* of its task */
-};
-
-/* `task` is ush_hints_send or ush_hints_listen. A worker without it does its work, a little later.
- */
-static void open_wire(struct wire *wire, struct server *s, ush_fn task)
-{
-    int error = 0;
-    ush_scope_open(&wire->scope, &(struct ush_scope_options){.name = "hints"});
-    wire->hints = s->settings.redis_url[0]
-                      ? ush_hints_new(&(struct ush_hints_options){.url = s->settings.redis_url,
-                                                                  .wake_fd = s->wake_fd},
-                                      &error)
-                      : NULL;
-    if (wire->hints)
-        error = ush_spawn(&wire->scope, task, wire->hints);
-    if (error < 0)
-        ush_warn("hints.start", "no wake-ups over Redis: %s", ush_error_text(error));
-}
-
-static void close_wire(struct wire *wire)
-{
-    ush_scope_cancel(&wire->scope, USH_CANCEL_SHUTDOWN);
-    ush_scope_close(&wire->scope);
-    ush_hints_free(wire->hints);
-}
+enum { ORPHANS_MS = 5000 };
 
 /* Before the workers are started: a wrong address is said at once. */
 static int check_redis(const struct settings *settings)
@@ -119,146 +39,6 @@ static int check_redis(const struct settings *settings)
     return h ? CLI_OK
              : cli_usage("USHER_REDIS_URL is no address; it takes redis://:password@host:6379/0 "
                          "or unix:/path");
-}
-
-/* ---- roles ----------------------------------------------------------------------------------- */
-
-static struct ush_http_limits limits_of(const struct settings *s)
-{
-    struct ush_http_limits l = ush_http_limits_direct;
-    l.handler_ms = (uint32_t)s->request_timeout_ms;
-    l.connections = (uint32_t)(s->max_connections / s->workers + 1);
-    l.body_bytes = (uint32_t)s->max_body;
-    return l;
-}
-
-static int run_web(struct ush_worker *w, void *ctx)
-{
-    struct server *s = ctx;
-    struct web web = {.settings = &s->settings, .limits = s->limits, .worker = w};
-    USH_TRY(open_fest(s, &web.fest));
-    struct ush_http_limits limits = limits_of(&s->settings);
-    struct ush_http_options o = web_http_options(&web);
-    o.limits = &limits;
-    o.listeners = &s->listener;
-    o.listener_count = 1;
-    o.stats = ush_worker_shared(w);
-    o.siblings = ush_worker_shared_at(w, 0); /* the blocks lie side by side */
-    o.sibling_count = USH_PLACES_MAX;
-    int r = 0;
-    struct wire wire;
-    open_wire(&wire, s, ush_hints_send);
-    web.fest.hints = wire.hints;
-    struct ush_http *http = ush_http_start(&o, &r);
-    if (http) {
-        ush_worker_ready(w);
-        r = ush_http_drain(http, ush_worker_wait_drain(w));
-    }
-    web.fest.hints = NULL;
-    close_wire(&wire);
-    close_fest(&web.fest);
-    return r;
-}
-
-static int run_writer_inside(void *arg)
-{
-    return ush_writer_run(arg);
-}
-
-static void writer_ready(void *w)
-{
-    ush_worker_ready(w);
-}
-
-static int run_writer(struct ush_worker *w, void *ctx)
-{
-    struct server *s = ctx;
-    struct ush_writer_options o = {.url = s->settings.database_url,
-                                   .operations = fest_operations,
-                                   .listener = s->writer_listener,
-                                   .batch_max = (uint32_t)s->settings.batch_max,
-                                   .sync_normal = s->settings.sqlite_sync == 1,
-                                   .ready = writer_ready,
-                                   .ctx = w};
-    struct ush_scope scope;
-    ush_scope_open(&scope, &(struct ush_scope_options){.name = "writer"});
-    int r = ush_spawn(&scope, run_writer_inside, &o);
-    if (r == 0)
-        ush_worker_wait_drain(w);
-    ush_scope_cancel(&scope, USH_CANCEL_SHUTDOWN);
-    int closed = ush_scope_close(&scope);
-    return r < 0 ? r : closed == -ECANCELED ? 0 : closed;
-}
-
-struct job_worker {
-    struct ush_jobs_options options;
-    struct ush_jobs *jobs;
-};
-
-static int run_jobs_inside(void *arg)
-{
-    struct job_worker *j = arg;
-    return ush_jobs_run(&j->options, &j->jobs);
-}
-
-static int run_job(struct ush_worker *w, void *ctx)
-{
-    struct server *s = ctx;
-    struct fest fest;
-    struct mailer mailer;
-    struct ush_buf problem;
-    /* Making a mail costs a hundred times what a registration costs: the rush goes first. */
-    setpriority(PRIO_PROCESS, 0, JOB_NICENESS);
-    USH_TRY(open_fest(s, &fest));
-    ush_buf_init(&problem, 1024);
-    int r = mailer_init(&mailer, &fest, &problem);
-    if (r < 0) {
-        ush_error("mail.start", "%s", ush_buf_text(&problem).at);
-        close_fest(&fest);
-        return r;
-    }
-    static const char *const lanes[] = {MAIL_LANE, BULK_LANE, NULL};
-    struct job_worker j = {.options = {.db = fest.db,
-                                       .kinds = mailer.kinds,
-                                       .kind_count = MAIL_KINDS,
-                                       .lanes = lanes,
-                                       /* Each file is synced: more at once only take the disk from
-                                        * the commits of registrations. */
-                                       .at_once = settings_outbox(&s->settings) ? 2 : 0,
-                                       .wake_fd = s->wake_fd,
-                                       .owner = ush_worker_owner(w)}};
-    struct wire wire;
-    struct ush_scope scope;
-    open_wire(&wire, s, ush_hints_listen);
-    ush_scope_open(&scope, &(struct ush_scope_options){.name = "jobs"});
-    r = ush_spawn(&scope, run_jobs_inside, &j);
-    if (r == 0) {
-        ush_worker_ready(w);
-        ush_worker_wait_drain(w);
-        if (j.jobs)
-            ush_jobs_stop(j.jobs);
-        else /* told to leave before it began */
-            ush_scope_cancel(&scope, USH_CANCEL_SHUTDOWN);
-    }
-    int closed = ush_scope_close(&scope);
-    close_wire(&wire);
-    mailer_fini(&mailer);
-    close_fest(&fest);
-    return r < 0 ? r : closed == -ECANCELED ? 0 : closed;
-}
-
-/* A worker died: what it had claimed is free at once, not after its lease. */
-static void release_claims(struct ush_worker *w, void *ctx, int64_t owner)
-{
-    (void)w;
-    struct server *s = ctx;
-    struct fest fest;
-    if (open_fest(s, &fest) < 0)
-        return;
-    int n = ush_jobs_release(fest.db, owner);
-    if (n > 0)
-        ush_warn("jobs.released", "%d jobs of a dead worker are free again", n);
-    close_fest(&fest);
 }
 
 /* ---- start ----------------------------------------------------------------------------------- */
@@ -501,9 +281,9 @@ static void say_works(void *ctx)
 static int try_root(void *ctx)
 {
     struct fest fest;
-    int r = open_fest(ctx, &fest);
+    int r = server_open_fest(ctx, &fest);
     if (r >= 0)
-        close_fest(&fest);
+        server_close_fest(&fest);
     return r;
 }
 
