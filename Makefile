@@ -44,7 +44,7 @@ ifeq ($(V),)
 say = @printf '  %-6s %s\n' $(1) $(2);
 endif
 
-.PHONY: all deps deps-test run test test-unit test-e2e test-asan test-tsan test-valgrind fuzz lint bench \
+.PHONY: all deps deps-test run stack test test-unit test-e2e test-asan test-tsan test-valgrind fuzz lint bench \
 	clean help format examples
 .DEFAULT_GOAL := all
 # All cores, unless the caller said how many.
@@ -67,6 +67,10 @@ deps-test:
 
 run: all ## build, make a sample fest in usher.db and serve it on http://127.0.0.1:8080
 	@tools/run
+
+stack: all ## the same on PostgreSQL, Redis, nginx and a mail sink of its own; Ctrl-C stops all
+	@tools/deps stack
+	@tools/stack
 
 # Only what may include a generated header waits for it; who does include it, the .d files know.
 $(app_obj) $(BUILD)/app/main.c.o $(foreach t,$(unit),$(if $(findstring /app_,$t),$t.c.o)): | $(generated)

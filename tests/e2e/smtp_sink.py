@@ -4,6 +4,8 @@
     smtp_sink.py [--port N] [--mode MODE] [--journal FILE]
                  [--cert FILE (with its key): STARTTLS is offered] [--smtps: TLS from the start]
                  [--login USER:PASSWORD is asked for, behind STARTTLS where that is offered]
+                 [--folder DIR: each message is a file there] [--host ADDRESS]
+                 [--stay: also when standard input ends]
 
 It prints `127.0.0.1:PORT` once it listens and serves until its standard input ends or it is
 killed. Every accepted message is one JSON line in the journal, flushed to disk *before* the 250:
@@ -40,8 +42,8 @@ MODES = ("accept", "delay", "refuse", "tempfail", "quota", "late-refuse", "late-
 
 
 class Sink:
-    def __init__(self, mode, journal):
-        self.mode = mode
+    def __init__(self, mode, journal, folder):
+        self.mode, self.folder, self.count = mode, folder, 0
         self.journal = open(journal, "a", encoding="utf-8") if journal else None
         self.connections = 0
 
@@ -62,6 +64,13 @@ class Sink:
         return "250 2.1.5 OK"
 
     def write(self, server, envelope):
+        if self.folder:
+            self.count += 1
+            # Seen by its name only once it is whole.
+            path = os.path.join(self.folder, "%05d.eml" % self.count)
+            with open(path + ".part", "wb") as file:
+                file.write(envelope.content)
+            os.rename(path + ".part", path)
         if not self.journal:
             return
         message = email.message_from_bytes(envelope.content)
@@ -113,8 +122,11 @@ async def main():
     options.add_argument("--cert")
     options.add_argument("--smtps", action="store_true")
     options.add_argument("--login")
+    options.add_argument("--folder")
+    options.add_argument("--host", default="127.0.0.1")
+    options.add_argument("--stay", action="store_true")
     options = options.parse_args()
-    sink = Sink(options.mode, options.journal)
+    sink = Sink(options.mode, options.journal, options.folder)
 
     tls = None
     if options.cert:
@@ -135,9 +147,11 @@ async def main():
         return server
 
     loop = asyncio.get_running_loop()
-    listener = await loop.create_server(accept, "127.0.0.1", options.port, backlog=1024,
+    listener = await loop.create_server(accept, options.host, options.port, backlog=1024,
                                          ssl=tls if options.smtps else None)
-    print("127.0.0.1:%d" % listener.sockets[0].getsockname()[1], flush=True)
+    print("%s:%d" % listener.sockets[0].getsockname()[:2], flush=True)
+    if options.stay:
+        await loop.create_future()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     await reader.read()
