@@ -92,14 +92,14 @@ static int migrate(const char *url)
 static int prepare_root(void *arg)
 {
     struct server *s = arg;
-    const char *url = s->settings.database_url;
+    const char *name = s->settings.database_name;
     struct ush_buf problem;
     struct keys keys;
-    int r = migrate(url);
+    int r = migrate(s->settings.database_url);
     if (r == -EBUSY)
-        cli_fail("another server runs on %s", url);
+        cli_fail("another server runs on %s", name);
     else if (r < 0)
-        cli_fail_code(r, "%s cannot be opened and brought up to date", url);
+        cli_fail_code(r, "%s cannot be opened and brought up to date", name);
     ush_buf_init(&problem, 1024);
     if (r >= 0 && (r = keys_load(&keys, s->settings.secret_file, &problem)) < 0)
         cli_fail("%s", ush_buf_text(&problem).at);
@@ -181,7 +181,7 @@ static int open_sockets(struct server *s)
     char path[108], full[120];
     if (ush_writer_socket(s->settings.database_url, path) < 0)
         return cli_fail("%s: the path is too long for the writer's socket beside it",
-                        s->settings.database_url);
+                        s->settings.database_name);
     snprintf(full, sizeof full, "unix:%s", path);
     int r = ush_address_parse(ush_text_of(full), &at);
     mode_t mask = umask(0177);
@@ -201,7 +201,7 @@ static void say_ready(void *ctx)
         printf("{\"address\":\"%s\",\"pid\":%d}\n", s->address, (int)getpid());
     } else {
         printf("Usher serves on %s\n", s->address);
-        printf("  database  %s\n", s->settings.database_url);
+        printf("  database  %s\n", s->settings.database_name);
         printf("  secret    %s (keep a copy: tickets and links follow from it)\n",
                s->settings.secret_file);
         if (outbox)
@@ -273,7 +273,7 @@ static void say_works(void *ctx)
     if (s->cli->json)
         printf("{\"pid\":%d}\n", (int)getpid());
     else
-        printf("Usher sends mails for %s; pid %d\n", s->settings.database_url, (int)getpid());
+        printf("Usher sends mails for %s; pid %d\n", s->settings.database_name, (int)getpid());
     fflush(stdout);
 }
 
@@ -298,7 +298,7 @@ static int worker(struct cli *cli)
         return CLI_FAILED;
     int r = ush_run(&(struct ush_loop_options){0}, try_root, &s);
     if (r < 0)
-        return cli_fail_code(r, "%s cannot be opened", s.settings.database_url);
+        return cli_fail_code(r, "%s cannot be opened", s.settings.database_name);
     const struct ush_role role = {
         .name = "job",
         .count = s.settings.mail_workers ? (uint32_t)s.settings.mail_workers : 1,
@@ -327,7 +327,7 @@ static int dump(struct cli *cli)
             "only a server on SQLite can be found this way; send SIGUSR1 to its master");
     pid_t master = master_of(cli->settings.database_url);
     if (!master)
-        return cli_fail("no server runs on %s", cli->settings.database_url);
+        return cli_fail("no server runs on %s", cli->settings.database_name);
     if (kill(master, SIGUSR1) < 0)
         return cli_fail("process %d: %s", (int)master, strerror(errno));
     if (cli->json)

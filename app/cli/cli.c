@@ -286,10 +286,10 @@ static int check_tables(struct cli *cli)
     o.check_only = true;
     int missing = ush_migrate(cli->db, &o);
     if (missing < 0)
-        return cli_fail_code(missing, "%s cannot be read", cli->settings.database_url);
+        return cli_fail_code(missing, "%s cannot be read", cli->settings.database_name);
     if (missing > 0)
         return cli_fail("%s lacks %d migrations; usher migrate applies them",
-                        cli->settings.database_url, missing);
+                        cli->settings.database_name, missing);
     return 0;
 }
 
@@ -317,17 +317,17 @@ static int with_database(void *arg)
 {
     struct cli *cli = arg;
     int error = 0;
-    const char *url = cli->settings.database_url;
-    if (is_missing(url))
+    const char *name = cli->settings.database_name;
+    if (is_missing(cli->settings.database_url))
         return cli_fail("there is no database %s; usher init makes one with a sample fest, usher "
                         "migrate an empty one",
-                        url);
+                        name);
     cli->db = ush_db_open(&(struct ush_db_options){.url = cli->settings.database_url,
                                                    .role = USH_DB_TOOL,
                                                    .operations = fest_operations},
                           &error);
     if (!cli->db)
-        return cli_fail_code(error, "%s cannot be opened", url);
+        return cli_fail_code(error, "%s cannot be opened", name);
     int code = with_fest(cli);
     ush_db_close(cli->db);
     return code;

@@ -205,9 +205,8 @@ static void check_database(struct doctor *d)
 {
     const struct settings *s = d->s;
     const char *file = file_of(s);
-    char name[PATH_MAX];
+    const char *name = s->database_name;
     int error = 0;
-    ush_database_name(s->database_url, name, sizeof name);
     if (file && access(file, F_OK) < 0 && errno == ENOENT) {
         say(d, "database", WARN,
             "there is no %s yet; usher migrate makes it, and so does the server's first start",

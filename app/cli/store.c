@@ -23,7 +23,7 @@ static int bare_root(void *arg)
                                                    .operations = fest_operations},
                           &error);
     if (!cli->db)
-        return cli_fail_code(error, "%s cannot be opened", cli->settings.database_url);
+        return cli_fail_code(error, "%s cannot be opened", cli->settings.database_name);
     int code = b->run(cli);
     ush_db_close(cli->db);
     return code;
@@ -46,15 +46,15 @@ static int migrate_now(struct cli *cli)
     int n = ush_migrate(cli->db, &o);
     if (n == -EBUSY)
         return cli_fail("a server is running on %s; stop it before migrating",
-                        cli->settings.database_url);
+                        cli->settings.database_name);
     if (n < 0)
-        return cli_fail_code(n, "%s cannot be migrated", cli->settings.database_url);
+        return cli_fail_code(n, "%s cannot be migrated", cli->settings.database_name);
     if (cli->json)
         printf("{\"%s\":%d}\n", check ? "missing" : "applied", n);
     else if (check)
         printf("%d migrations are missing\n", n);
     else
-        printf("%s: %d migrations applied\n", cli->settings.database_url, n);
+        printf("%s: %d migrations applied\n", cli->settings.database_name, n);
     return check && n > 0 ? CLI_FAILED : CLI_OK;
 }
 
@@ -70,11 +70,11 @@ static int init_now(struct cli *cli)
     struct ush_migrate_options o = fest_migrations;
     int n = ush_migrate(cli->db, &o);
     if (n < 0 && n != -EBUSY)
-        return cli_fail_code(n, "%s cannot be migrated", cli->settings.database_url);
+        return cli_fail_code(n, "%s cannot be migrated", cli->settings.database_name);
     struct ush_rows events;
     USH_TRY(events_read(cli->db, cli->arena, &events));
     if (events.count > 0) {
-        cli_say(cli, "%s holds %zu events already; left as it is", cli->settings.database_url,
+        cli_say(cli, "%s holds %zu events already; left as it is", cli->settings.database_name,
                 events.count);
         if (cli->json)
             printf("{\"created\":0,\"events\":%zu}\n", events.count);
@@ -86,7 +86,7 @@ static int init_now(struct cli *cli)
         printf("{\"created\":%zu,\"events\":%zu}\n", result.fresh, result.fresh);
         return CLI_OK;
     }
-    printf("A sample fest is in %s:\n", cli->settings.database_url);
+    printf("A sample fest is in %s:\n", cli->settings.database_name);
     const struct import_report *row = result.rows.at;
     for (size_t i = 0; i < result.rows.count; i++)
         printf("  %.*s\n", USH_PR(row[i].slug));

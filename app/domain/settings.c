@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "usher/sql.h"
+
 #define ROW(k, t, field, value, ...)                                                               \
     {                                                                                              \
         .key = k, .type = USH_SET_##t, .offset = offsetof(struct settings, field),                 \
@@ -125,6 +127,7 @@ int settings_check(struct settings *s, struct ush_buf *ret_problem)
                        limits[i].key, limits[i].value);
         return -EINVAL;
     }
+    ush_database_name(s->database_url, s->database_name, sizeof s->database_name);
     if (!*s->base_url)
         s->base_url = base_url_of(s->listen);
     if (!s->base_url)

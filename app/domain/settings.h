@@ -13,9 +13,10 @@ struct settings {
     const char *listen;
     const char *base_url; /* without a '/' at its end; never empty after settings_check */
     const char *database_url;
-    int64_t workers;       /* 0 = as many as cores, at least 1 */
-    int64_t mail_workers;  /* job workers */
-    const char *redis_url; /* "" = no wake-ups between hosts */
+    char database_name[512]; /* the same as it may be shown; filled in by settings_check */
+    int64_t workers;         /* 0 = as many as cores, at least 1 */
+    int64_t mail_workers;    /* job workers */
+    const char *redis_url;   /* "" = no wake-ups between hosts */
     int64_t batch_max;
     int64_t queue_max;
     int64_t request_timeout_ms;

@@ -53,33 +53,44 @@ struct ush_db {
     struct ush_db_stats stats;
 };
 
+static bool is_of(const char *url, const char *scheme)
+{
+    return scheme && ush_text_starts(ush_text_of(url), ush_text_of(scheme)) && url[strlen(scheme)];
+}
+
 const struct ush__driver *ush__driver_of(const char *url)
 {
     static const struct ush__driver *const drivers[] = {&ush__sqlite, &ush__postgres};
-    for (size_t i = 0; i < USH_COUNT(drivers); i++) {
-        if (ush_text_starts(ush_text_of(url), ush_text_of(drivers[i]->scheme)) &&
-            url[strlen(drivers[i]->scheme)])
+    for (size_t i = 0; i < USH_COUNT(drivers); i++)
+        if (is_of(url, drivers[i]->scheme) || is_of(url, drivers[i]->scheme_too))
             return drivers[i];
-    }
-    ush_error("database.url", "%.20s…: use sqlite:FILE or postgresql://HOST/DATABASE", url);
+    char name[USH__URL_MAX];
+    ush_database_name(url, name, sizeof name);
+    ush_error("database.url",
+              "\"%s\" is no database: use sqlite:FILE or postgresql://HOST/DATABASE", name);
     return NULL;
 }
 
+/* Rather too little than a password: whoever forgets to escape a '/' or '?' in one gets a strange
+ * name. What is no URL may be a list of parameters, and then its first word is all that shows. */
 void ush_database_name(const char *url, char *ret_name, size_t room)
 {
-    /* Of "scheme://user:password@host": the last '@' before the path, the first ':' before that. */
     const char *authority = strstr(url, "://");
-    authority = authority ? authority + 3 : url + strlen(url);
-    size_t n = strcspn(authority, "/?");
-    const char *at = memrchr(authority, '@', n);
+    if (!authority) {
+        bool is_file = is_of(url, ush__sqlite.scheme);
+        snprintf(ret_name, room, "%.*s", (int)(is_file ? strlen(url) : strcspn(url, "=@ ")), url);
+        return;
+    }
+    /* Of "scheme://user:password@host/…": the last '@' before the path, the first ':' before it. */
+    authority += 3;
+    const char *at = memrchr(authority, '@', strcspn(authority, "/"));
+    at = at ? at : strrchr(authority, '@');
     const char *colon = at ? memchr(authority, ':', (size_t)(at - authority)) : NULL;
-    const char *end = url + strlen(url);
     if (colon)
         snprintf(ret_name, room, "%.*s%s", (int)(colon - url), url, at);
     else
         snprintf(ret_name, room, "%s", url);
-    if (authority != end) /* parameters may hold a password too, and are of no interest */
-        ret_name[strcspn(ret_name, "?")] = 0;
+    ret_name[strcspn(ret_name, "?")] = 0; /* parameters may hold a password too */
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -341,7 +352,7 @@ static int open_role(struct ush_db *db)
         return -EBUSY;
     }
     if (r < 0)
-        ush_error("database.open", "%s: %s", db->url, ush_error_text(r));
+        ush_error("database.open", "%s: %s", db->name, ush_error_text(r));
     return r;
 }
 

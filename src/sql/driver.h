@@ -73,7 +73,7 @@ struct ush__ask {
 };
 
 struct ush__driver {
-    const char *scheme; /* of the URL, with the colon */
+    const char *scheme, *scheme_too; /* of the URL, with the colon; scheme_too may be NULL */
     /* On USH_ESTORAGE and USH_EUNAVAILABLE ret_trouble says why. */
     int (*open)(const struct ush__session_options *o, struct ush__session **ret,
                 char ret_trouble[USH__TROUBLE_MAX]);

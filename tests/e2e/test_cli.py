@@ -493,3 +493,13 @@ def test_init(fest):
     assert as_json(fest, "init") == {"created": 0, "events": 4}
     again = fest.usher("init").stdout
     assert "left as it is" in again
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+@pytest.mark.parametrize("command", ["migrate", "init", "verify", "event list", "doctor", "serve"])
+def test_the_password_of_a_database_is_not_shown(fest, command, scheme):
+    url = f"{scheme}://usher:hush@127.0.0.1:1/fest?odd=1"  # which libpq refuses at once
+    done = fest.usher(*command.split(), check=False, env={"USHER_DATABASE_URL": url})
+    said = done.stdout + done.stderr
+    assert done.returncode == 1 and f"{scheme}://usher@127.0.0.1:1/fest" in said, said
+    assert "hush" not in said, said
