@@ -105,7 +105,7 @@ void ush_no_suspend_end(void);
 struct ush_alarm {
     int64_t at_ns;
     void (*fn)(struct ush_alarm *);
-    uint32_t place; /* private: place in the timer heap, 0 = not set */
+    uint32_t id; /* private: number of its timer, 0 = not set */
 };
 void ush_alarm_set(struct ush_alarm *a, int64_t at_ns, void (*fn)(struct ush_alarm *));
 void ush_alarm_clear(struct ush_alarm *a);

@@ -228,7 +228,7 @@ static void on_soon(struct ush_alarm *a)
 
 void ush__http_soon(struct ush_http *h)
 {
-    if (h->soon.place == 0)
+    if (h->soon.id == 0)
         ush_alarm_set(&h->soon, ush_now_ns(), on_soon);
 }
 

@@ -102,7 +102,7 @@ static void arm_patience(struct ush__client *c)
 {
     if (c->is_up || ush_list_is_empty(&c->waiting))
         ush_alarm_clear(&c->patience);
-    else if (!c->patience.place)
+    else if (!c->patience.id)
         ush_alarm_set(&c->patience, request_of(c->waiting.next)->give_up_ns, give_up);
 }
 

@@ -117,7 +117,7 @@ static void loop_stop(struct ush_loop *l)
     ush__fds_stop(l);
     if (l->stacks)
         ush__stacks_free(l->stacks);
-    free(l->timers.heap);
+    ush__timers_fini(&l->timers);
 }
 
 int ush_run(const struct ush_loop_options *o, ush_fn fn, void *arg)

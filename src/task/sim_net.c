@@ -143,7 +143,7 @@ static void notice_due(struct ush_alarm *a)
 static void notice(struct sim_socket *k, uint32_t events, int64_t delay_ns)
 {
     k->noticed |= events;
-    if (k->notice.place == 0)
+    if (k->notice.id == 0)
         ush_alarm_set(&k->notice, ush__loop->now_ns + delay_ns, notice_due);
 }
 

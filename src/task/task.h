@@ -241,11 +241,21 @@ struct ush__backend {
 };
 extern const struct ush__backend ush__epoll, ush__sim;
 
+struct ush__timer {
+    int64_t at_ns;
+    uint32_t id; /* of its slot */
+};
+struct ush__timer_slot {
+    struct ush_alarm *alarm; /* NULL = free */
+    uint32_t place;          /* in the heap; of a free slot: the next free one, 0 = none */
+};
 struct ush__timers {
-    struct ush__timer *heap; /* owned */
-    uint32_t count, room;
+    struct ush__timer *heap;       /* owned */
+    struct ush__timer_slot *slots; /* owned; as many as the heap has room for */
+    uint32_t count, room, free_id;
     int64_t due_ns; /* moments up to here have been served */
 };
+void ush__timers_fini(struct ush__timers *h);
 int64_t ush__timers_next(const struct ush__timers *h);
 void ush__timers_run(struct ush__timers *h, int64_t now_ns);
 

@@ -19,7 +19,7 @@ static void note(struct ush_alarm *a)
 {
     ck_assert_int_ge(a->at_ns, last_moment); /* in order */
     ck_assert_int_ge(ush_now_ns(), a->at_ns);
-    ck_assert_uint_eq(a->place, 0);
+    ck_assert_uint_eq(a->id, 0);
     last_moment = a->at_ns;
     fired++;
 }
@@ -42,7 +42,7 @@ static int random_alarms(void *unused)
     }
     int set = 0;
     for (int i = 0; i < ALARMS; i++)
-        set += alarms[i].place != 0;
+        set += alarms[i].id != 0;
     ck_assert_int_gt(set, ALARMS / 4);
     fired = 0;
     last_moment = 0;
@@ -79,7 +79,7 @@ BOTH_TEST(alarm_may_set_itself_again)
         ck_assert_int_eq(ush_sleep(1000), 0);
     ck_assert_uint_ge(ush_loop_stats().turns - before, 99); /* never twice in a turn */
     ush_alarm_set(&a, USH_NEVER, again);
-    ck_assert_uint_eq(a.place, 0);
+    ck_assert_uint_eq(a.id, 0);
     return 0;
 }
 
