@@ -273,37 +273,57 @@ static int insert_event(struct ush_tx *tx, struct event *e, struct seats *s)
     e->version = 1;
     e->created_at = e->updated_at = tx->now_ms;
     s->event_id = e->id;
-    USH_TRY(ush_exec_rows(tx, &sql_event_insert, &event_record, e, 1));
-    return ush_exec_rows(tx, &sql_seats_insert, &seats_record, s, 1);
+    USH_TRY(ush_exec_rows_later(tx, &sql_event_insert, &event_record, e, 1));
+    return ush_exec_rows_later(tx, &sql_seats_insert, &seats_record, s, 1);
 }
 
 static int update_event(struct ush_tx *tx, struct event *e, struct seats *s,
                         const struct stored *old)
 {
-    struct seats now;
+    const struct seats *now = &old->seats;
     e->id = old->event.id;
     e->version = old->event.version + 1;
     e->created_at = old->event.created_at;
     e->updated_at = tx->now_ms;
-    int found = seats_lock(tx, e->id, &now);
-    if (found <= 0)
-        return found < 0 ? found : USH_ENOTFOUND;
-    bool limits_now = USH_HAS(s, seats_school_limit), did = USH_HAS(&now, seats_school_limit);
+    bool limits_now = USH_HAS(s, seats_school_limit), did = USH_HAS(now, seats_school_limit);
     s->event_id = e->id;
-    s->taken = now.taken;
-    s->waiting = now.waiting;
-    s->next_seq = now.next_seq;
-    s->gate = now.gate;
+    s->taken = now->taken;
+    s->waiting = now->waiting;
+    s->next_seq = now->next_seq;
+    s->gate = now->gate;
     if (limits_now && !did) {
-        USH_TRY(ush_exec(tx, &sql_schools_forget, USH_VALUES(e->id)));
-        USH_TRY(ush_exec(
+        USH_TRY(ush_exec_later(tx, &sql_schools_forget, USH_VALUES(e->id)));
+        USH_TRY(ush_exec_later(
             tx, &sql_schools_count,
             USH_VALUES(e->id, registration_make_id(e->id, 0), registration_make_id(e->id + 1, 0))));
     }
     if (waiting_moves(tx, s))
         USH_TRY(waiting_promote(tx, s, INT64_MAX));
-    USH_TRY(ush_exec_rows(tx, &sql_event_update, &event_record, e, 1));
+    USH_TRY(ush_exec_rows_later(tx, &sql_event_update, &event_record, e, 1));
     return seats_store(tx, s);
+}
+
+/* One import at a time, and nothing happens in its events meanwhile: the plan stays true, and so do
+ * the ids of new events. */
+static int lock_for(struct ush_tx *tx, const struct ush_rows *rows)
+{
+    const struct event_put *puts = rows->at;
+    struct ush_rows turn, locked;
+    struct ush_buf slugs;
+    ush_buf_init(&slugs, 64 + 64 * rows->count);
+    ush_buf_add_byte(&slugs, '[');
+    for (size_t i = 0; i < rows->count; i++)
+        ush_buf_printf(&slugs, "%s\"%.*s\"", i ? "," : "",
+                       USH_PR(((const struct event *)puts[i].event)->slug));
+    ush_buf_add_byte(&slugs, ']');
+    const struct ush_value list = USH_V(ush_buf_text(&slugs));
+    const struct ush_query q[] = {
+        {&sql_import_turn, &number_record, 1, &turn, USH_NO_VALUES},
+        {&sql_seats_lock_slugs, &number_record, rows->count + 1, &locked, &list, 1},
+    };
+    int r = slugs.error ? slugs.error : ush_all_at_once(tx, q, USH_COUNT(q));
+    ush_buf_fini(&slugs);
+    return r;
 }
 
 static int put_run(struct ush_tx *tx, const void *input, void *output)
@@ -314,6 +334,7 @@ static int put_run(struct ush_tx *tx, const void *input, void *output)
     struct stored *old = USH_NEW_N(tx->arena, struct stored, in->rows.count + 1);
     if (!reports || !old)
         return USH_ELIMIT;
+    USH_TRY(lock_for(tx, &in->rows));
     USH_TRY(plan(tx, &in->rows, reports, old, &out->errors));
     out->reports = (struct ush_rows){reports, in->rows.count};
     if (out->errors)

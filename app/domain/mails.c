@@ -65,8 +65,10 @@ static int allow_run(struct ush_tx *tx, const void *input, void *output)
     const struct mail_allow *in = input;
     struct change_result *out = output;
     struct mail_count c = {0};
-    USH_TRY(ush_one(tx, &sql_mail_count_one, &mail_count_record, &c,
-                    USH_VALUES(USH_BYTES(in->address_key))));
+    const struct ush_value key = USH_BYTES(in->address_key);
+    /* There is a row to lock: two workers at one address would both read the old count. */
+    USH_TRY(ush_exec_later(tx, &sql_mail_count_start, &key, 1));
+    USH_TRY(ush_one(tx, &sql_mail_count_one, &mail_count_record, &c, &key, 1));
     if (tx->now_ms >= c.hour_at + HOUR_MS) {
         c.hour_at = tx->now_ms;
         c.hour_count = 0;
@@ -83,10 +85,8 @@ static int allow_run(struct ush_tx *tx, const void *input, void *output)
         return 0;
     }
     out->outcome = CHANGE_DONE;
-    USH_TRY(ush_exec(tx, &sql_mail_count_put,
-                     USH_VALUES(USH_BYTES(in->address_key), c.hour_at, c.hour_count + 1, c.day_at,
-                                c.day_count + 1)));
-    return 0;
+    return ush_exec_later(tx, &sql_mail_count_put,
+                          USH_VALUES(key, c.hour_at, c.hour_count + 1, c.day_at, c.day_count + 1));
 }
 
 const struct ush_operation op_mail_allow = {

@@ -166,10 +166,11 @@ static int move_school(struct ush_tx *tx, const struct correction *c)
     if (!USH_HAS(c->seats, seats_school_limit) || ush_text_equal(old, new))
         return 0;
     if (old.at)
-        USH_TRY(ush_exec(tx, &sql_school_give, USH_VALUES(USH_BYTES(old))));
+        USH_TRY(ush_exec_later(tx, &sql_school_give, USH_VALUES(USH_BYTES(old))));
     if (!new.at)
         return 0;
-    USH_TRY(ush_exec(tx, &sql_school_take, USH_VALUES(USH_BYTES(new), c->seats->event_id, 1)));
+    const struct school_more more = {.key = new, .event_id = c->seats->event_id, .more = 1};
+    USH_TRY(ush_exec_rows_later(tx, &sql_school_take, &school_more_record, &more, 1));
     USH_TRY(ush_all(tx, &sql_schools_known, &key_row_record, 1, &rows, USH_VALUES(USH_BYTES(new))));
     const struct key_row *known = rows.at;
     if (rows.count && known->id <= c->seats->school_limit)
@@ -185,33 +186,36 @@ static int write_correction(struct ush_tx *tx, void *arg)
     const struct correction *c = arg;
     const struct register_in *f = c->form;
     const struct desk_place *p = f->people.at;
-    USH_TRY(move_school(tx, c));
-    USH_TRY(ush_exec(tx, &sql_registration_edit,
-                     USH_VALUES(c->registration, f->school, USH_BYTES(f->school_key), f->phone,
-                                USH_HAS(f, register_in_grade) ? ush_value_i64(f->grade) : USH_NULL,
-                                f->team_name, USH_BYTES(f->team_key), c->manage_rev, tx->now_ms)));
-    USH_TRY(ush_exec(tx, &sql_participants_delete, USH_VALUES(c->registration)));
+    struct new_participant persons[DESK_PEOPLE_MAX];
+    assert(f->people.count <= DESK_PEOPLE_MAX);
     for (size_t i = 0; i < f->people.count; i++)
-        USH_TRY(ush_exec(tx, &sql_participant_insert,
-                         USH_VALUES(c->registration, (int64_t)i, p[i].name, p[i].email,
-                                    USH_BYTES(p[i].dedupe_key))));
-    return 0;
+        persons[i] = (struct new_participant){.registration_id = c->registration,
+                                              .position = (int64_t)i,
+                                              .name = p[i].name,
+                                              .email = p[i].email,
+                                              .dedupe_key = p[i].dedupe_key};
+    USH_TRY(move_school(tx, c));
+    USH_TRY(ush_exec_later(
+        tx, &sql_registration_edit,
+        USH_VALUES(c->registration, f->school, USH_BYTES(f->school_key), f->phone,
+                   USH_HAS(f, register_in_grade) ? ush_value_i64(f->grade) : USH_NULL, f->team_name,
+                   USH_BYTES(f->team_key), c->manage_rev, tx->now_ms)));
+    USH_TRY(ush_exec_later(tx, &sql_participants_delete, USH_VALUES(c->registration)));
+    return ush_exec_rows_later(tx, &sql_participant_insert, &new_participant_record, persons,
+                               f->people.count);
 }
 
 /* Reads what a change of one registration needs: 1, or 0 with the outcome in `out`. */
-static int find(struct ush_tx *tx, int64_t registration, struct seats *seats, struct seat_row *row,
+static int find(struct ush_tx *tx, int64_t registration, struct locked *ret,
                 struct change_result *out)
 {
-    int found = seats_lock(tx, registration_event_of(registration), seats);
-    if (found > 0)
-        found =
-            ush_one(tx, &sql_registration_seat, &seat_row_record, row, USH_VALUES(registration));
+    int found = places_lock(tx, registration_event_of(registration), registration, ret);
     USH_TRY(found);
-    out->outcome = found == 0                              ? CHANGE_NOT_FOUND
-                   : row->status == REGISTRATION_CANCELLED ? CHANGE_DEAD
-                                                           : CHANGE_DONE;
-    out->manage_rev = found ? row->manage_rev : 0;
-    out->taken = found ? seats->taken : 0;
+    out->outcome = found == 0                                  ? CHANGE_NOT_FOUND
+                   : ret->row.status == REGISTRATION_CANCELLED ? CHANGE_DEAD
+                                                               : CHANGE_DONE;
+    out->manage_rev = found ? ret->row.manage_rev : 0;
+    out->taken = found ? ret->seats.taken : 0;
     return out->outcome == CHANGE_DONE;
 }
 
@@ -230,22 +234,20 @@ static int edit_run(struct ush_tx *tx, const void *input, void *output)
 {
     const struct edit *in = input;
     struct change_result *out = output;
-    struct seats seats;
-    struct seat_row row;
-    struct event e;
-    int go = find(tx, in->registration, &seats, &row, out);
+    struct locked l;
+    int go = find(tx, in->registration, &l, out);
     if (go <= 0)
         return go;
-    USH_TRY(ush_one(tx, &sql_event_by_id, &event_record, &e, USH_VALUES(seats.event_id)));
-    if (!in->by_organiser && tx->now_ms >= e.edit_until) {
+    if (!in->by_organiser && tx->now_ms >= l.event.edit_until) {
         out->outcome = CHANGE_TOO_LATE;
-        out->until = e.edit_until;
+        out->until = l.event.edit_until;
         USH_SET(out, change_result_until);
         return 0;
     }
     int moved = address_changes(tx, in);
     USH_TRY(moved);
-    struct correction c = {in->registration, in->form, &row, &seats, row.manage_rev + moved, out};
+    struct correction c = {in->registration,         in->form, &l.row, &l.seats,
+                           l.row.manage_rev + moved, out};
     int rc = ush_savepoint(tx, write_correction, &c);
     if (rc == USH_ECONFLICT) {
         if (out->outcome != CHANGE_REFUSED)
@@ -258,7 +260,7 @@ static int edit_run(struct ush_tx *tx, const void *input, void *output)
         struct ush_job_new job = mail_job(MAIL_RESEND, in->registration, tx->now_ms);
         USH_TRY(ush_jobs_put(tx, &job, 1));
     }
-    return audit(tx, &(struct audit_entry){in->actor, "edit", seats.event_id, in->registration,
+    return audit(tx, &(struct audit_entry){in->actor, "edit", l.event.id, in->registration,
                                            moved ? USH_T("address") : USH_NONE});
 }
 
@@ -293,24 +295,23 @@ static int resend_run(struct ush_tx *tx, const void *input, void *output)
 {
     const struct resend *in = input;
     struct change_result *out = output;
-    struct seats seats;
-    struct seat_row row;
-    int go = find(tx, in->registration, &seats, &row, out);
+    struct locked l;
+    int go = find(tx, in->registration, &l, out);
     if (go <= 0)
         return go;
-    if (!in->force && USH_HAS(&row, seat_row_resent_at) &&
-        tx->now_ms < row.resent_at + RESEND_EVERY_MS) {
+    if (!in->force && USH_HAS(&l.row, seat_row_resent_at) &&
+        tx->now_ms < l.row.resent_at + RESEND_EVERY_MS) {
         out->outcome = CHANGE_TOO_SOON;
-        out->until = row.resent_at + RESEND_EVERY_MS;
+        out->until = l.row.resent_at + RESEND_EVERY_MS;
         USH_SET(out, change_result_until);
         return 0;
     }
     out->manage_rev += in->new_link != 0;
-    USH_TRY(ush_exec(tx, &sql_registration_resend,
-                     USH_VALUES(in->registration, tx->now_ms, out->manage_rev)));
+    USH_TRY(ush_exec_later(tx, &sql_registration_resend,
+                           USH_VALUES(in->registration, tx->now_ms, out->manage_rev)));
     struct ush_job_new job = mail_job(MAIL_RESEND, in->registration, tx->now_ms);
     USH_TRY(ush_jobs_put(tx, &job, 1));
-    return audit(tx, &(struct audit_entry){in->actor, "resend", seats.event_id, in->registration,
+    return audit(tx, &(struct audit_entry){in->actor, "resend", l.event.id, in->registration,
                                            in->new_link ? USH_T("new link") : USH_NONE});
 }
 

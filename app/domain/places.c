@@ -22,6 +22,9 @@
 
 USH_RECORD_DEFINE(number, NUMBER_FIELDS)
 USH_RECORD_DEFINE(key_row, KEY_ROW_FIELDS)
+USH_RECORD_DEFINE(new_participant, NEW_PARTICIPANT_FIELDS)
+USH_RECORD_DEFINE(school_more, SCHOOL_MORE_FIELDS)
+USH_RECORD_DEFINE(stamp, STAMP_FIELDS)
 USH_RECORD_DEFINE(change_result, CHANGE_RESULT_FIELDS)
 USH_RECORD_DEFINE(cancel, CANCEL_FIELDS)
 USH_RECORD_DEFINE(seats_change, SEATS_CHANGE_FIELDS)
@@ -51,24 +54,38 @@ int number_read(struct ush_tx *tx, const struct ush_statement *s, int64_t *ret,
     return 0;
 }
 
-int seats_lock(struct ush_tx *tx, int64_t event, struct seats *ret)
+int places_lock(struct ush_tx *tx, int64_t event, int64_t registration, struct locked *ret)
 {
     ush_text ids = ush_arena_printf(tx->arena, "[%lld]", (long long)event);
-    return ush_one(tx, &sql_seats_lock, &seats_record, ret, USH_VALUES(ids));
+    const struct ush_value id_list = USH_V(ids), id = USH_V(event), one = USH_V(registration);
+    struct ush_rows seats, events, rows;
+    const struct ush_query q[] = {
+        {&sql_seats_lock, &seats_record, 1, &seats, &id_list, 1},
+        {&sql_event_by_id, &event_record, 1, &events, &id, 1},
+        {&sql_registration_seat, &seat_row_record, 1, &rows, &one, 1},
+    };
+    if (!ids.at)
+        return USH_ELIMIT;
+    USH_TRY(ush_all_at_once(tx, q, registration ? 3 : 2));
+    if (!seats.count || !events.count || (registration && !rows.count))
+        return 0;
+    ret->seats = *(struct seats *)seats.at;
+    ret->event = *(struct event *)events.at;
+    ret->row = registration ? *(struct seat_row *)rows.at : (struct seat_row){0};
+    return 1;
 }
 
 int seats_store(struct ush_tx *tx, const struct seats *s)
 {
-    return ush_exec_rows(tx, &sql_seats_update, &seats_record, s, 1);
+    return ush_exec_rows_later(tx, &sql_seats_update, &seats_record, s, 1);
 }
 
 int audit(struct ush_tx *tx, const struct audit_entry *e)
 {
-    USH_TRY(ush_exec(
+    return ush_exec_later(
         tx, &sql_audit_insert,
         USH_VALUES(tx->now_ms, e->actor, e->action, e->event ? ush_value_i64(e->event) : USH_NULL,
-                   e->registration ? ush_value_i64(e->registration) : USH_NULL, e->detail)));
-    return 0;
+                   e->registration ? ush_value_i64(e->registration) : USH_NULL, e->detail));
 }
 
 bool waiting_moves(const struct ush_tx *tx, const struct seats *s)
@@ -94,13 +111,16 @@ int waiting_promote(struct ush_tx *tx, struct seats *s, int64_t most)
                     USH_VALUES(registration_make_id(s->event_id, 0),
                                registration_make_id(s->event_id + 1, 0), n)));
     struct ush_job_new *jobs = USH_NEW_N(tx->arena, struct ush_job_new, rows.count);
-    if (!jobs)
+    struct stamp *promoted = USH_NEW_N(tx->arena, struct stamp, rows.count);
+    if (!jobs || !promoted)
         return USH_ELIMIT;
     for (size_t i = 0; i < rows.count; i++) {
         int64_t id = ((struct number *)rows.at)[i].number;
-        USH_TRY(ush_exec(tx, &sql_registration_promote, USH_VALUES(id, tx->now_ms)));
+        promoted[i] = (struct stamp){.id = id, .at = tx->now_ms};
         jobs[i] = mail_job(MAIL_PROMOTED, id, tx->now_ms);
     }
+    USH_TRY(
+        ush_exec_rows_later(tx, &sql_registration_promote, &stamp_record, promoted, rows.count));
     s->taken += (int64_t)rows.count;
     s->waiting -= (int64_t)rows.count;
     USH_TRY(ush_jobs_put(tx, jobs, rows.count));
@@ -112,11 +132,11 @@ int waiting_promote(struct ush_tx *tx, struct seats *s, int64_t most)
 static int give_back(struct ush_tx *tx, const struct cancel *in, const struct seat_row *row,
                      struct seats *s)
 {
-    USH_TRY(ush_exec(tx, &sql_registration_cancel,
-                     USH_VALUES(in->registration, tx->now_ms, in->reason)));
-    USH_TRY(ush_exec(tx, &sql_people_release, USH_VALUES(in->registration)));
+    USH_TRY(ush_exec_later(tx, &sql_registration_cancel,
+                           USH_VALUES(in->registration, tx->now_ms, in->reason)));
+    USH_TRY(ush_exec_later(tx, &sql_people_release, USH_VALUES(in->registration)));
     if (row->school_key.at && USH_HAS(s, seats_school_limit))
-        USH_TRY(ush_exec(tx, &sql_school_give, USH_VALUES(USH_BYTES(row->school_key))));
+        USH_TRY(ush_exec_later(tx, &sql_school_give, USH_VALUES(USH_BYTES(row->school_key))));
     if (row->status == REGISTRATION_CONFIRMED)
         s->taken--;
     else
@@ -128,39 +148,33 @@ static int cancel_run(struct ush_tx *tx, const void *input, void *output)
 {
     const struct cancel *in = input;
     struct change_result *out = output;
-    struct seats s;
-    struct seat_row row;
-    struct event e;
+    struct locked l;
+    struct seats *s = &l.seats;
     int64_t id = registration_event_of(in->registration);
-    int found = seats_lock(tx, id, &s);
-    if (found > 0)
-        found = ush_one(tx, &sql_registration_seat, &seat_row_record, &row,
-                        USH_VALUES(in->registration));
-    if (found > 0)
-        found = ush_one(tx, &sql_event_by_id, &event_record, &e, USH_VALUES(id));
+    int found = places_lock(tx, id, in->registration, &l);
     USH_TRY(found);
     out->outcome = CHANGE_NOT_FOUND;
     if (found == 0)
         return 0;
-    out->taken = s.taken;
-    out->manage_rev = row.manage_rev;
+    out->taken = s->taken;
+    out->manage_rev = l.row.manage_rev;
     out->outcome = CHANGE_NOTHING;
-    if (row.status == REGISTRATION_CANCELLED)
+    if (l.row.status == REGISTRATION_CANCELLED)
         return 0;
-    if (ush_text_equal(in->reason, USH_T("by_student")) && tx->now_ms >= e.cancel_until) {
+    if (ush_text_equal(in->reason, USH_T("by_student")) && tx->now_ms >= l.event.cancel_until) {
         out->outcome = CHANGE_TOO_LATE;
-        out->until = e.cancel_until;
+        out->until = l.event.cancel_until;
         USH_SET(out, change_result_until);
         return 0;
     }
-    USH_TRY(give_back(tx, in, &row, &s));
-    if (waiting_moves(tx, &s))
-        USH_TRY(out->promoted = waiting_promote(tx, &s, INT64_MAX));
-    USH_TRY(seats_store(tx, &s));
+    USH_TRY(give_back(tx, in, &l.row, s));
+    if (waiting_moves(tx, s))
+        USH_TRY(out->promoted = waiting_promote(tx, s, INT64_MAX));
+    USH_TRY(seats_store(tx, s));
     struct ush_job_new job = mail_job(MAIL_CANCELLED, in->registration, tx->now_ms);
     USH_TRY(ush_jobs_put(tx, &job, 1));
     out->outcome = CHANGE_DONE;
-    out->taken = s.taken;
+    out->taken = s->taken;
     return audit(tx, &(struct audit_entry){.actor = in->actor,
                                            .action = "cancel",
                                            .event = id,
@@ -177,11 +191,12 @@ const struct ush_operation op_cancel = {
 
 /* ---- capacity, waitlist, open, close --------------------------------------------------------- */
 
-/* Event and locked seats by slug: 1, or 0 when there is none. */
-static int find(struct ush_tx *tx, ush_text slug, struct event *ret_event, struct seats *ret_seats)
+/* Event and seats by slug, behind the gate: 1, or 0 when there is none. A slug never moves to
+ * another event, so it may be looked up before. */
+static int find(struct ush_tx *tx, ush_text slug, struct locked *ret)
 {
-    int found = ush_one(tx, &sql_event_one, &event_record, ret_event, USH_VALUES(slug));
-    return found > 0 ? seats_lock(tx, ret_event->id, ret_seats) : found;
+    int found = ush_one(tx, &sql_event_one, &event_record, &ret->event, USH_VALUES(slug));
+    return found > 0 ? places_lock(tx, ret->event.id, 0, ret) : found;
 }
 
 /* Sets an optional number where -1 means that it is absent. */
@@ -197,13 +212,13 @@ static int seats_run(struct ush_tx *tx, const void *input, void *output)
 {
     const struct seats_change *in = input;
     struct change_result *out = output;
-    struct event e;
-    struct seats s;
-    int found = find(tx, in->slug, &e, &s);
+    struct locked l;
+    int found = find(tx, in->slug, &l);
     USH_TRY(found);
     out->outcome = CHANGE_NOT_FOUND;
     if (found == 0)
         return 0;
+    struct seats s = l.seats;
     const struct seats before = s;
     out->taken = s.taken;
     out->outcome = CHANGE_DEAD;
@@ -233,7 +248,7 @@ static int seats_run(struct ush_tx *tx, const void *input, void *output)
     ush_record_encode_json(&seats_change_record, in, &detail);
     int rc = audit(tx, &(struct audit_entry){.actor = in->actor,
                                              .action = "seats",
-                                             .event = e.id,
+                                             .event = l.event.id,
                                              .detail = ush_buf_text(&detail)});
     ush_buf_fini(&detail);
     return rc;
@@ -250,22 +265,21 @@ static int promote_run(struct ush_tx *tx, const void *input, void *output)
 {
     const struct promote *in = input;
     struct change_result *out = output;
-    struct event e;
-    struct seats s;
-    int found = find(tx, in->slug, &e, &s);
+    struct locked l;
+    int found = find(tx, in->slug, &l);
     USH_TRY(found);
-    out->outcome = !found                     ? CHANGE_NOT_FOUND
-                   : s.gate == GATE_CANCELLED ? CHANGE_DEAD
-                                              : CHANGE_NOTHING;
+    out->outcome = !found                           ? CHANGE_NOT_FOUND
+                   : l.seats.gate == GATE_CANCELLED ? CHANGE_DEAD
+                                                    : CHANGE_NOTHING;
     if (out->outcome != CHANGE_NOTHING)
         return 0;
-    USH_TRY(out->promoted = waiting_promote(tx, &s, in->count));
-    out->taken = s.taken;
+    USH_TRY(out->promoted = waiting_promote(tx, &l.seats, in->count));
+    out->taken = l.seats.taken;
     if (!out->promoted)
         return 0;
     out->outcome = CHANGE_DONE;
-    USH_TRY(seats_store(tx, &s));
-    return audit(tx, &(struct audit_entry){in->actor, "promote", e.id, 0, USH_NONE});
+    USH_TRY(seats_store(tx, &l.seats));
+    return audit(tx, &(struct audit_entry){in->actor, "promote", l.event.id, 0, USH_NONE});
 }
 
 const struct ush_operation op_promote = {
@@ -304,24 +318,24 @@ static int event_cancel_run(struct ush_tx *tx, const void *input, void *output)
 {
     const struct event_cancel *in = input;
     struct change_result *out = output;
-    struct event e;
-    struct seats s;
-    int found = find(tx, in->slug, &e, &s);
+    struct locked l;
+    struct event *e = &l.event;
+    int found = find(tx, in->slug, &l);
     USH_TRY(found);
-    out->taken = found ? s.taken : 0;
-    out->outcome = !found                     ? CHANGE_NOT_FOUND
-                   : s.gate == GATE_CANCELLED ? CHANGE_NOTHING
-                                              : CHANGE_DONE;
+    out->taken = found ? l.seats.taken : 0;
+    out->outcome = !found                           ? CHANGE_NOT_FOUND
+                   : l.seats.gate == GATE_CANCELLED ? CHANGE_NOTHING
+                                                    : CHANGE_DONE;
     if (out->outcome != CHANGE_DONE)
         return 0;
-    s.gate = GATE_CANCELLED;
-    USH_TRY(seats_store(tx, &s));
-    e.status = USH_T("cancelled");
-    e.version++;
-    e.updated_at = tx->now_ms;
-    USH_TRY(ush_exec_rows(tx, &sql_event_update, &event_record, &e, 1));
-    USH_TRY(tell_everybody(tx, e.id));
-    return audit(tx, &(struct audit_entry){in->actor, "event_cancel", e.id, 0, USH_NONE});
+    l.seats.gate = GATE_CANCELLED;
+    USH_TRY(seats_store(tx, &l.seats));
+    e->status = USH_T("cancelled");
+    e->version++;
+    e->updated_at = tx->now_ms;
+    USH_TRY(ush_exec_rows_later(tx, &sql_event_update, &event_record, e, 1));
+    USH_TRY(tell_everybody(tx, e->id));
+    return audit(tx, &(struct audit_entry){in->actor, "event_cancel", e->id, 0, USH_NONE});
 }
 
 const struct ush_operation op_event_cancel = {

@@ -2,12 +2,22 @@
  * places.h (internal) - what the operations of this folder share: the locked seats row of one
  * event, moving up from the waitlist, and the audit.
  *
- * Order within every transaction: the seats row first (it is the gate to all that belongs to the
- * event), then registrations, then jobs and audit. So two operations never wait in a circle.
+ * Order of locks within every transaction, so that two never wait in a circle:
+ *
+ *   1. the turn of imports                 import.c only
+ *   2. seats rows, in ascending event id   the gate to all that belongs to an event: whoever
+ *                                          changes its registrations, participants, schools or
+ *                                          its row in events holds this first
+ *   3. what lies behind that gate          in any order: nobody else is there
+ *   4. jobs and audit                      only inserted here; the job table has its own order,
+ *                                          and no transaction touches both it and a gate
+ *
+ * What decides is read behind the gate, never before it: another host may have changed it.
  */
 #ifndef DOMAIN_PLACES_H
 #define DOMAIN_PLACES_H
 
+#include "domain/events.h"
 #include "domain/fest.h"
 #include "domain/seats.h"
 
@@ -22,8 +32,20 @@ USH_RECORD(number, NUMBER_FIELDS)
 USH_RECORD(seat_row, SEAT_ROW_FIELDS)
 
 /* A person, team or school that is known: id is the registration, or a school's count. */
-#define KEY_ROW_FIELDS(F, R) F(R, BYTES, key) F(R, I64, id) F(R, I64, position)
+#define KEY_ROW_FIELDS(F, R)                                                                       \
+    F(R, BYTES, key) F(R, I64, id) F(R, I64, position) F(R, TIME, resent_at)
 USH_RECORD(key_row, KEY_ROW_FIELDS)
+
+/* What participant_insert.sql and school_take.sql are given, a row each. */
+#define NEW_PARTICIPANT_FIELDS(F, R)                                                               \
+    F(R, I64, registration_id)                                                                     \
+    F(R, I64, position) F(R, TEXT, name) F(R, TEXT, email) F(R, BYTES, dedupe_key)
+USH_RECORD(new_participant, NEW_PARTICIPANT_FIELDS)
+#define SCHOOL_MORE_FIELDS(F, R) F(R, BYTES, key) F(R, I64, event_id) F(R, I64, more)
+USH_RECORD(school_more, SCHOOL_MORE_FIELDS)
+/* A registration, and when something happened to it. */
+#define STAMP_FIELDS(F, R) F(R, I64, id) F(R, TIME, at)
+USH_RECORD(stamp, STAMP_FIELDS)
 
 /* Copies the texts of a row out of the memory of its view. 0 or USH_ELIMIT. */
 int row_keep(const struct ush_record *r, void *row, struct ush_arena *arena);
@@ -31,8 +53,15 @@ int row_keep(const struct ush_record *r, void *row, struct ush_arena *arena);
 int number_read(struct ush_tx *tx, const struct ush_statement *s, int64_t *ret,
                 const struct ush_value *values, size_t n);
 
-/* 1 with the row, locked; 0 when there is no such event. */
-int seats_lock(struct ush_tx *tx, int64_t event, struct seats *ret);
+/* An event behind its gate, and one of its registrations. */
+struct locked {
+    struct event event;
+    struct seats seats;
+    struct seat_row row;
+};
+/* Locks and reads: 1, or 0 when there is no such event or registration (0 = none is wanted). */
+int places_lock(struct ush_tx *tx, int64_t event, int64_t registration, struct locked *ret);
+/* Not waited for, as are the audit and the promotions: 0 or a negative code. */
 int seats_store(struct ush_tx *tx, const struct seats *s);
 
 /* Moves up to `most` of the longest waiting into free places, with their mails. `s` is locked and

@@ -1,11 +1,14 @@
 /*
  * register.c - the operation that registers: one transaction for all that wait.
  *
- *   lock the seats rows, in ascending id
  *   number the keys of the batch   equal keys get equal numbers: the batch knows its own repeats
- *   look them up                   four statements, whatever the size of the batch
+ *   lock the seats rows, in ascending id, and behind that look the keys up   ==> first round trip
  *   seats_decide, event by event   in order of arrival
- *   insert rows and mail jobs as sets, update each seats row once
+ *   insert rows and mail jobs as sets, update the seats rows                 ==> with the COMMIT
+ *
+ * On PostgreSQL that is two round trips and one commit, whatever the size of the batch and whatever
+ * is decided: each look-up begins when the lock is held, so it sees all that was decided before;
+ * and nothing that is written is waited for before the COMMIT.
  *
  * Invariants:
  *  1. Every registration made here has its participants, its seat and its one mail job in the same
@@ -40,7 +43,8 @@ USH_RECORD_DEFINE(desk_answer, DESK_ANSWER_FIELDS)
     F(R, I64, id)                                                                                  \
     F(R, I64, status)                                                                              \
     F(R, BYTES, request_fp)                                                                        \
-    F(R, I64, submit_id) F(R, I64, ticket_rev) F(R, I64, manage_rev) F(R, TIME, created_at)
+    F(R, I64, submit_id)                                                                           \
+    F(R, I64, ticket_rev) F(R, I64, manage_rev) F(R, TIME, created_at) F(R, I64, position)
 USH_RECORD(request_row, REQUEST_ROW_FIELDS)
 USH_RECORD_DEFINE(request_row, REQUEST_ROW_FIELDS)
 
@@ -61,12 +65,6 @@ USH_RECORD_DEFINE(request_row, REQUEST_ROW_FIELDS)
     F(R, BYTES, team_key)
 USH_RECORD(new_registration, NEW_REGISTRATION_FIELDS)
 USH_RECORD_DEFINE(new_registration, NEW_REGISTRATION_FIELDS)
-
-#define NEW_PARTICIPANT_FIELDS(F, R)                                                               \
-    F(R, I64, registration_id)                                                                     \
-    F(R, I64, position) F(R, TEXT, name) F(R, TEXT, email) F(R, BYTES, dedupe_key)
-USH_RECORD(new_participant, NEW_PARTICIPANT_FIELDS)
-USH_RECORD_DEFINE(new_participant, NEW_PARTICIPANT_FIELDS)
 
 /* ---- numbers for keys ------------------------------------------------------------------------ */
 
@@ -136,8 +134,12 @@ struct batch {
     struct numbers requests, claims, schools;
     struct seats_book book;
     const struct request_row **stored; /* by request number */
-    const struct key_row **holders;    /* by claim number: who has it, if stored */
+    struct key_row **holders;          /* by claim number: who has it, if stored */
     int64_t *school_taken_before;      /* by school number */
+    /* To be written; room for one each of every entry. */
+    struct ush_job_new *jobs;
+    struct stamp *resent;
+    size_t job_count, resent_count;
 };
 
 static int by_event(const void *a, const void *b)
@@ -203,81 +205,106 @@ static int number_keys(struct batch *b)
     return 0;
 }
 
-static int lock_seats(struct batch *b)
+/* "[3,17]": the events of the batch, whose number is put into *ret_count. */
+static ush_text events_of(const struct batch *b, size_t *ret_count)
 {
     struct ush_buf ids;
     ush_buf_init(&ids, 64 + 24 * b->n);
     ush_buf_add_byte(&ids, '[');
-    size_t events = 0;
+    *ret_count = 0;
     for (size_t i = 0; i < b->n; i++) {
         int64_t event = b->entries[i].in->event_id;
         if (i > 0 && event == b->entries[i - 1].in->event_id)
             continue;
-        if (events++)
+        if ((*ret_count)++)
             ush_buf_add_byte(&ids, ',');
         ush_buf_add_i64(&ids, event);
     }
     ush_buf_add_byte(&ids, ']');
-    int rc = ids.error ? ids.error
-                       : ush_all(b->tx, &sql_seats_lock, &seats_record, events, &b->seats,
-                                 USH_VALUES(ush_buf_text(&ids)));
+    ush_text text = ids.error ? USH_NONE : ush_arena_copy(b->tx->arena, ush_buf_text(&ids));
     ush_buf_fini(&ids);
-    return rc;
+    return text;
 }
 
-/* Marks the claims that are stored as live. */
-static int look_up_claims(struct batch *b, const struct ush_statement *s)
-{
-    struct ush_rows rows;
-    USH_TRY(
-        ush_all(b->tx, s, &key_row_record, b->claims.count, &rows, USH_VALUES(packed(&b->claims))));
-    for (size_t i = 0; i < rows.count; i++) {
-        const struct key_row *row = (struct key_row *)rows.at + i;
-        uint32_t number = number_of(&b->claims, row->key);
-        b->book.claims[number] = true;
-        b->holders[number] = row;
-    }
-    return 0;
-}
-
-static int look_up(struct batch *b)
+static int make_book(struct batch *b)
 {
     struct ush_arena *arena = b->tx->arena;
-    struct ush_rows rows;
-    bool any_team = false;
     b->book.requests = USH_NEW_N(arena, uint32_t, b->requests.count);
     b->book.claims = USH_NEW_N(arena, bool, b->claims.count + 1);
     b->book.schools = USH_NEW_N(arena, int64_t, b->schools.count + 1);
     b->school_taken_before = USH_NEW_N(arena, int64_t, b->schools.count + 1);
     b->stored = USH_NEW_N(arena, const struct request_row *, b->requests.count);
-    b->holders = USH_NEW_N(arena, const struct key_row *, b->claims.count + 1);
-    if (!b->book.requests || !b->book.claims || !b->book.schools || !b->school_taken_before ||
-        !b->stored || !b->holders)
+    b->holders = USH_NEW_N(arena, struct key_row *, b->claims.count + 1);
+    b->jobs = USH_NEW_N(arena, struct ush_job_new, b->n);
+    b->resent = USH_NEW_N(arena, struct stamp, b->n);
+    if (arena->failed)
         return USH_ELIMIT;
     memset(b->book.requests, 0xff, b->requests.count * sizeof(uint32_t)); /* SEATS_NONE */
-    USH_TRY(ush_all(b->tx, &sql_requests_known, &request_row_record, b->n, &rows,
-                    USH_VALUES(packed(&b->requests))));
-    for (size_t i = 0; i < rows.count; i++) {
-        const struct request_row *row = (struct request_row *)rows.at + i;
+    return 0;
+}
+
+/* Marks the claims that are stored as live. */
+static void note_claims(struct batch *b, const struct ush_rows *rows)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        struct key_row *row = (struct key_row *)rows->at + i;
+        uint32_t number = number_of(&b->claims, row->key);
+        b->book.claims[number] = true;
+        b->holders[number] = row;
+    }
+}
+
+static void note_requests(struct batch *b, const struct ush_rows *rows)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        const struct request_row *row = (struct request_row *)rows->at + i;
         uint32_t number = number_of(&b->requests, row->key);
         b->book.requests[number] = SEATS_STORED;
         b->stored[number] = row;
     }
-    for (size_t i = 0; i < b->n; i++)
-        any_team |= b->applications[i].has_team;
-    if (b->claims.count)
-        USH_TRY(look_up_claims(b, &sql_people_known));
-    if (any_team)
-        USH_TRY(look_up_claims(b, &sql_teams_known));
-    if (!b->schools.count)
-        return 0;
-    USH_TRY(ush_all(b->tx, &sql_schools_known, &key_row_record, b->schools.count, &rows,
-                    USH_VALUES(packed(&b->schools))));
-    for (size_t i = 0; i < rows.count; i++) {
-        const struct key_row *row = (struct key_row *)rows.at + i;
+}
+
+static void note_schools(struct batch *b, const struct ush_rows *rows)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        const struct key_row *row = (struct key_row *)rows->at + i;
         uint32_t number = number_of(&b->schools, row->key);
         b->book.schools[number] = b->school_taken_before[number] = row->id;
     }
+}
+
+/* Locks the seats, then asks for all keys: the first round trip. */
+static int lock_and_look_up(struct batch *b)
+{
+    USH_TRY(make_book(b));
+    size_t events, n = 0;
+    ush_text ids = events_of(b, &events);
+    if (!ids.at)
+        return USH_ELIMIT;
+    struct ush_rows requests = {0}, people = {0}, teams = {0}, schools = {0};
+    const struct ush_value id_list = USH_V(ids), request_keys = packed(&b->requests),
+                           claim_keys = packed(&b->claims), school_keys = packed(&b->schools);
+    const struct ush_record *key = &key_row_record;
+    size_t claims = b->claims.count;
+    bool any_team = false;
+    for (size_t i = 0; i < b->n; i++)
+        any_team |= b->applications[i].has_team;
+    struct ush_query q[5];
+    q[n++] = (struct ush_query){&sql_seats_lock, &seats_record, events, &b->seats, &id_list, 1};
+    q[n++] = (struct ush_query){&sql_requests_known, &request_row_record, b->n,
+                                &requests,           &request_keys,       1};
+    if (claims)
+        q[n++] = (struct ush_query){&sql_people_known, key, claims, &people, &claim_keys, 1};
+    if (any_team)
+        q[n++] = (struct ush_query){&sql_teams_known, key, claims, &teams, &claim_keys, 1};
+    if (b->schools.count)
+        q[n++] = (struct ush_query){&sql_schools_known, key,          b->schools.count,
+                                    &schools,           &school_keys, 1};
+    USH_TRY(ush_all_at_once(b->tx, q, n));
+    note_requests(b, &requests);
+    note_claims(b, &people);
+    note_claims(b, &teams);
+    note_schools(b, &schools);
     return 0;
 }
 
@@ -289,8 +316,8 @@ static int64_t status_of(enum seats_outcome o)
 }
 
 /* A request key that is stored: the registration as it is now. */
-static int answer_stored(struct batch *b, const struct register_in *in,
-                         const struct request_row *row, struct desk_answer *out)
+static void answer_stored(const struct register_in *in, const struct request_row *row,
+                          struct desk_answer *out)
 {
     out->registration = row->id;
     out->status = row->status;
@@ -300,30 +327,26 @@ static int answer_stored(struct batch *b, const struct register_in *in,
     out->key_reused = !ush_text_equal(row->request_fp, in->request_fp);
     if (row->submit_id == in->submit_id && row->status != REGISTRATION_CANCELLED)
         out->outcome = row->status == REGISTRATION_CONFIRMED ? SEATS_CONFIRMED : SEATS_WAITLISTED;
-    if (row->status != REGISTRATION_WAITLISTED)
-        return 0;
-    return waiting_position(b->tx, row->id, &out->position);
+    out->position = row->position;
 }
 
-static int answer_known(struct batch *b, const struct entry *e, const struct application *a,
-                        const struct seats_decision *d, struct desk_answer *out)
+static void answer_known(struct batch *b, const struct entry *e, const struct application *a,
+                         const struct seats_decision *d, struct desk_answer *out)
 {
     out->person = e->person[d->claim];
-    const struct key_row *holder = b->holders[a->claims[d->claim]];
+    struct key_row *holder = b->holders[a->claims[d->claim]];
+    int64_t now_ms = b->tx->now_ms;
     /* Only the lead has the private link; a holder in this very batch has its mail under way. */
-    if (!holder || holder->position != 0)
-        return 0;
-    int changed = ush_exec(b->tx, &sql_registration_resent,
-                           USH_VALUES(holder->id, b->tx->now_ms, b->tx->now_ms - RESEND_EVERY_MS));
-    if (changed <= 0)
-        return changed;
-    struct ush_job_new job = mail_job(MAIL_RESEND, holder->id, b->tx->now_ms);
+    if (!holder || holder->position != 0 || holder->resent_at > now_ms - RESEND_EVERY_MS)
+        return;
+    holder->resent_at = now_ms;
+    b->resent[b->resent_count++] = (struct stamp){.id = holder->id, .at = now_ms};
+    b->jobs[b->job_count++] = mail_job(MAIL_RESEND, holder->id, now_ms);
     out->resent = true;
-    return ush_jobs_put(b->tx, &job, 1);
 }
 
 /* `first` is the entry of the same event that the decisions of this event count from. */
-static int answer(struct batch *b, size_t i, size_t first, const struct seats *seats)
+static void answer(struct batch *b, size_t i, size_t first, const struct seats *seats)
 {
     const struct entry *e = &b->entries[i];
     const struct seats_decision *d = &b->decisions[i];
@@ -341,19 +364,22 @@ static int answer(struct batch *b, size_t i, size_t first, const struct seats *s
         out->position = d->position;
         out->ticket_rev = out->manage_rev = 1;
         out->created_at = b->tx->now_ms;
-        return 0;
+        break;
     case SEATS_REPLAYED:
-        if (d->made_by == SEATS_STORED)
-            return answer_stored(b, e->in, b->stored[b->applications[i].request], out);
+        if (d->made_by == SEATS_STORED) {
+            answer_stored(e->in, b->stored[b->applications[i].request], out);
+            break;
+        }
         *out = *(struct desk_answer *)b->entries[first + d->made_by].call->out;
         out->outcome = SEATS_REPLAYED;
         out->key_reused =
             !ush_text_equal(b->entries[first + d->made_by].in->request_fp, e->in->request_fp);
-        return 0;
+        break;
     case SEATS_ALREADY_REGISTERED:
-        return answer_known(b, e, &b->applications[i], d, out);
+        answer_known(b, e, &b->applications[i], d, out);
+        break;
     default:
-        return 0;
+        break;
     }
 }
 
@@ -384,7 +410,7 @@ static int decide(struct batch *b)
         seats_decide(seats, &b->book, b->tx->now_ms, b->applications + i, next - i,
                      b->decisions + i);
         for (size_t k = i; k < next; k++)
-            USH_TRY(answer(b, k, i, seats));
+            answer(b, k, i, seats);
         if (seats->next_seq != before)
             ((struct seats *)b->changed.at)[b->changed.count++] = *seats;
     }
@@ -437,8 +463,7 @@ static int insert(struct batch *b)
         return 0;
     struct new_registration *rows = USH_NEW_N(arena, struct new_registration, made);
     struct new_participant *persons = USH_NEW_N(arena, struct new_participant, people);
-    struct ush_job_new *jobs = USH_NEW_N(arena, struct ush_job_new, made);
-    if (!rows || !persons || !jobs)
+    if (!rows || !persons)
         return USH_ELIMIT;
     made = people = 0;
     for (size_t i = 0; i < b->n; i++) {
@@ -447,8 +472,9 @@ static int insert(struct batch *b)
             continue;
         const struct register_in *in = b->entries[i].in;
         rows[made] = registration_row(&b->entries[i], d, b->tx->now_ms);
-        jobs[made] = mail_job(d->outcome == SEATS_CONFIRMED ? MAIL_TICKET : MAIL_WAITLISTED,
-                              rows[made].id, b->tx->now_ms);
+        b->jobs[b->job_count++] =
+            mail_job(d->outcome == SEATS_CONFIRMED ? MAIL_TICKET : MAIL_WAITLISTED, rows[made].id,
+                     b->tx->now_ms);
         for (size_t p = 0; p < in->people.count; p++)
             persons[people++] = (struct new_participant){
                 .registration_id = rows[made].id,
@@ -459,14 +485,18 @@ static int insert(struct batch *b)
             };
         made++;
     }
-    USH_TRY(ush_exec_rows(b->tx, &sql_registration_insert, &new_registration_record, rows, made));
     USH_TRY(
-        ush_exec_rows(b->tx, &sql_participant_insert, &new_participant_record, persons, people));
-    return ush_jobs_put(b->tx, jobs, made);
+        ush_exec_rows_later(b->tx, &sql_registration_insert, &new_registration_record, rows, made));
+    return ush_exec_rows_later(b->tx, &sql_participant_insert, &new_participant_record, persons,
+                               people);
 }
 
-static int update_counters(struct batch *b)
+static int update_schools(struct batch *b)
 {
+    struct school_more *rows = USH_NEW_N(b->tx->arena, struct school_more, b->n);
+    size_t count = 0;
+    if (!rows)
+        return USH_ELIMIT;
     for (size_t i = 0; i < b->n; i++) {
         const struct application *a = &b->applications[i];
         if (a->school == SEATS_NONE)
@@ -474,24 +504,34 @@ static int update_counters(struct batch *b)
         int64_t more = b->book.schools[a->school] - b->school_taken_before[a->school];
         if (more <= 0)
             continue;
-        USH_TRY(ush_exec(
-            b->tx, &sql_school_take,
-            USH_VALUES(USH_BYTES(b->entries[i].in->school_key), b->entries[i].in->event_id, more)));
+        rows[count++] = (struct school_more){.key = b->entries[i].in->school_key,
+                                             .event_id = b->entries[i].in->event_id,
+                                             .more = more};
         b->school_taken_before[a->school] += more;
     }
-    return ush_exec_rows(b->tx, &sql_seats_update, &seats_record, b->changed.at, b->changed.count);
+    return ush_exec_rows_later(b->tx, &sql_school_take, &school_more_record, rows, count);
+}
+
+/* Travels with the COMMIT: the second round trip. */
+static int write_all(struct batch *b)
+{
+    USH_TRY(insert(b));
+    USH_TRY(update_schools(b));
+    USH_TRY(ush_exec_rows_later(b->tx, &sql_registration_resent, &stamp_record, b->resent,
+                                b->resent_count));
+    USH_TRY(ush_jobs_put(b->tx, b->jobs, b->job_count));
+    return ush_exec_rows_later(b->tx, &sql_seats_update, &seats_record, b->changed.at,
+                               b->changed.count);
 }
 
 static int register_many(struct ush_tx *tx, struct ush_call *calls, size_t n)
 {
     struct batch b = {.tx = tx, .n = n};
     USH_TRY(sort_calls(&b, calls));
-    USH_TRY(lock_seats(&b));
     USH_TRY(number_keys(&b));
-    USH_TRY(look_up(&b));
+    USH_TRY(lock_and_look_up(&b));
     USH_TRY(decide(&b));
-    USH_TRY(insert(&b));
-    return update_counters(&b);
+    return write_all(&b);
 }
 
 const struct ush_operation op_register = {

@@ -2,6 +2,6 @@
 SELECT event_id, capacity, waitlist_capacity, taken, waiting, next_seq, opens_at, closes_at, gate,
        school_limit, promote_until
   FROM event_seats
- WHERE event_id IN (SELECT value::bigint FROM json_array_elements_text($1::json))
+ WHERE event_id = ANY (ARRAY (SELECT value::bigint FROM json_array_elements_text($1::json)))
  ORDER BY event_id
    FOR UPDATE

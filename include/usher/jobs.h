@@ -44,8 +44,8 @@ enum ush_job_state { /* stored: never renumber */
     F(R, I64, created_at, .doc = "ms since 1970")
 USH_RECORD(ush_job_new, USH_JOB_NEW_FIELDS)
 
-/* Inside an operation: puts n jobs. A unique key that exists already drops that one silently. The
- * number put. */
+/* Inside an operation: puts n jobs. A unique key that exists already drops that one silently. It is
+ * not waited for, as with ush_exec_rows_later: 0 or a negative code. */
 int ush_jobs_put(struct ush_tx *tx, const struct ush_job_new *jobs, size_t n);
 
 enum {

@@ -14,6 +14,10 @@
  * and a renewal say the same again. A claim that is run again would take more rows and leave the
  * first ones to nobody: therefore it says which rows its owner knows of, and the rows that the
  * owner has without knowing are its answer before any new one.
+ *
+ * On PostgreSQL transactions meet here. A claim waits for no row: it skips those that are locked.
+ * Everything else locks the rows that it changes in ascending id before it changes the first, so
+ * nobody waits in a circle.
  */
 #include "jobs/jobs.h"
 
@@ -30,36 +34,51 @@ USH_RECORD_DEFINE(ush__jobs_changed, USH__JOBS_CHANGED_FIELDS)
 
 /* ---- put ------------------------------------------------------------------------------------ */
 
+#define COLUMNS "kind, lane, unique_key, subject, payload, due_at, created_at"
+
 static const struct ush_statement put = {
     .name = "jobs_put",
-    .text = "INSERT INTO jobs (kind, lane, unique_key, subject, payload, due_at, created_at)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+    .text = "INSERT INTO jobs (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7)"
+            " ON CONFLICT DO NOTHING",
+    .postgresql = "INSERT INTO jobs (" COLUMNS ") SELECT * FROM unnest($1::text[], $2::text[],"
+                  " $3::text[], $4::bigint[], $5::bytea[], $6::bigint[], $7::bigint[])"
+                  " ON CONFLICT DO NOTHING",
 };
 
 int ush_jobs_put(struct ush_tx *tx, const struct ush_job_new *jobs, size_t n)
 {
-    return n ? ush_exec_rows(tx, &put, &ush_job_new_record, jobs, n) : 0;
+    return ush_exec_rows_later(tx, &put, &ush_job_new_record, jobs, n);
 }
 
 /* ---- release -------------------------------------------------------------------------------- */
 
 /* What the end of its process does to a running row. $1 is now. */
-#define AFTER_A_CRASH                                                                              \
+#define CRASHED                                                                                    \
     "UPDATE jobs SET crashes = crashes + 1, owner = NULL, lease_until = NULL, due_at = $1,"        \
     " unknowns = unknowns + CASE WHEN mark = 2 THEN 1 ELSE 0 END,"                                 \
     " state = CASE WHEN crashes >= 2 THEN 3 ELSE 0 END,"                                           \
     " ended_at = CASE WHEN crashes >= 2 THEN $1 ELSE NULL END,"                                    \
     " note = CASE WHEN crashes >= 2 THEN 'its worker ended three times while it ran'"              \
-    " ELSE 'its worker ended while it ran' END WHERE state = 1 AND "
+    " ELSE 'its worker ended while it ran' END"
 static_assert(USH_JOB_CRASHES_MAX == 3, "the text above says 2 and three");
 
-static const struct ush_statement release = {
-    .name = "jobs_release",
-    .text = AFTER_A_CRASH "owner = $2",
-};
+/* An update of the rows that `where` finds; on PostgreSQL of those that could be locked so. The
+ * select is materialised because the planner may run a plain sub-select with a limit again and
+ * change more rows than asked for. */
+#define LOCKED(where, how, change)                                                                 \
+    "WITH picked AS MATERIALIZED (SELECT id FROM jobs WHERE " where " " how ") " change            \
+    " FROM picked WHERE jobs.id = picked.id"
+#define IN_ORDER "ORDER BY id FOR UPDATE"
+#define UPDATE(where, change)                                                                      \
+    .text = change " WHERE " where, .postgresql = LOCKED(where, IN_ORDER, change)
+
+#define EXPIRED "state = 1 AND owner IS NOT NULL AND lease_until <= $1"
+static const struct ush_statement release = {.name = "jobs_release",
+                                             UPDATE("state = 1 AND owner = $2", CRASHED)};
 static const struct ush_statement release_expired = {
     .name = "jobs_release_expired",
-    .text = AFTER_A_CRASH "owner IS NOT NULL AND lease_until <= $1",
+    .text = CRASHED " WHERE " EXPIRED,
+    .postgresql = LOCKED(EXPIRED, "FOR UPDATE SKIP LOCKED", CRASHED),
 };
 
 static int run_release(struct ush_tx *tx, const void *in, void *out)
@@ -83,19 +102,14 @@ const struct ush_operation ush_op_jobs_release = {
     "jobs.id, kind, lane, subject, payload, due_at, claim, mark, failures, crashes, unknowns,"     \
     " created_at"
 
-/* On PostgreSQL other workers may claim at the same moment: rows they have locked are skipped. The
- * select is materialised because the planner may run a plain sub-select with a limit again and
- * claim more rows than asked for. On SQLite one writer runs all claims. */
-#define PICK                                                                                       \
-    "SELECT id FROM jobs WHERE state = 0 AND lane = $3 AND due_at <= $4"                           \
-    " ORDER BY due_at, id LIMIT $5"
+#define READY "state = 0 AND lane = $3 AND due_at <= $4"
+#define FIRST "ORDER BY due_at, id LIMIT $5"
 #define TAKE "UPDATE jobs SET state = 1, claim = claim + 1, owner = $1, lease_until = $2"
 
 static const struct ush_statement claim = {
     .name = "jobs_claim",
-    .text = TAKE " WHERE id IN (" PICK ") RETURNING " ROW,
-    .postgresql = "WITH picked AS MATERIALIZED (" PICK " FOR UPDATE SKIP LOCKED) " TAKE
-                  " FROM picked WHERE jobs.id = picked.id RETURNING " ROW,
+    .text = TAKE " WHERE id IN (SELECT id FROM jobs WHERE " READY " " FIRST ") RETURNING " ROW,
+    .postgresql = LOCKED(READY, FIRST " FOR UPDATE SKIP LOCKED", TAKE) " RETURNING " ROW,
 };
 static const struct ush_statement mine = {
     .name = "jobs_mine",
@@ -128,7 +142,7 @@ static int run_claim(struct ush_tx *tx, const void *in, void *out)
     if (i->limit < 1 || i->limit > USH_JOBS_AT_ONCE_MAX)
         return USH_EINVAL;
     size_t limit = (size_t)i->limit, count = 0;
-    USH_TRY(ush_exec(tx, &release_expired, USH_VALUES(tx->now_ms)));
+    USH_TRY(ush_exec_later(tx, &release_expired, USH_VALUES(tx->now_ms)));
     struct ush__job_row *found = USH_NEW_N(tx->arena, struct ush__job_row, limit);
     if (!found)
         return -ENOMEM;
@@ -165,21 +179,82 @@ const struct ush_operation ush_op_jobs_claim = {
 
 /* ---- mark, end ------------------------------------------------------------------------------ */
 
+#define RUNNING_FIELDS(F, R) F(R, I64, id) F(R, I64, claim)
+USH_RECORD(running, RUNNING_FIELDS)
+USH_RECORD_DEFINE(running, RUNNING_FIELDS)
+
+/* $1 is a list of ids as JSON. */
+static const struct ush_statement running = {
+    .name = "jobs_running",
+    .text =
+        "SELECT id, claim FROM jobs WHERE id IN (SELECT value FROM json_each($1)) AND state = 1",
+    .postgresql = "SELECT id, claim FROM jobs WHERE id = ANY (ARRAY (SELECT value::bigint"
+                  " FROM json_array_elements_text($1::json))) AND state = 1 " IN_ORDER,
+};
+
+/* Locks the running ones among n jobs. The inputs of the calls begin with an id. */
+static int lock_running(struct ush_tx *tx, const struct ush_call *calls, size_t n,
+                        int64_t (*id_of)(const void *in), struct ush_rows *ret)
+{
+    struct ush_buf ids;
+    ush_buf_init(&ids, 64 + 24 * n);
+    for (size_t k = 0; k < n; k++) {
+        ush_buf_add_byte(&ids, k ? ',' : '[');
+        ush_buf_add_i64(&ids, id_of(calls[k].in));
+    }
+    ush_buf_add_byte(&ids, ']');
+    int r = ids.error
+                ? ids.error
+                : ush_all(tx, &running, &running_record, n, ret, USH_VALUES(ush_buf_text(&ids)));
+    ush_buf_fini(&ids);
+    return r;
+}
+
+/* 1 if the claim is good, and then for nobody else of this batch; else 0. */
+static int use_claim(const struct ush_rows *locked, int64_t id, int64_t number)
+{
+    struct running *r = locked->at;
+    for (size_t i = 0; i < locked->count; i++) {
+        if (r[i].id != id || r[i].claim != number)
+            continue;
+        r[i].claim = -1;
+        return 1;
+    }
+    return 0;
+}
+
+/* The fields of ush__job_mark. */
 static const struct ush_statement mark = {
     .name = "job_mark",
     .text = "UPDATE jobs SET mark = $3, payload = coalesce($4, payload)"
-            " WHERE id = $1 AND claim = $2 AND state = 1",
+            " WHERE id = $1 AND claim = $2",
+    .postgresql = "UPDATE jobs SET mark = n.mark, payload = coalesce(n.payload, jobs.payload)"
+                  " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[])"
+                  " AS n (id, claim, mark, payload)"
+                  " WHERE jobs.id = ANY ($1::bigint[]) AND jobs.id = n.id",
 };
+
+static int64_t id_of_mark(const void *in)
+{
+    return ((const struct ush__job_mark *)in)->id;
+}
 
 static int run_marks(struct ush_tx *tx, struct ush_call *calls, size_t n)
 {
+    struct ush_rows locked;
+    struct ush__job_mark *marks = USH_NEW_N(tx->arena, struct ush__job_mark, n);
+    size_t count = 0;
+    if (!marks)
+        return USH_ELIMIT;
+    USH_TRY(lock_running(tx, calls, n, id_of_mark, &locked));
     for (size_t k = 0; k < n; k++) {
         const struct ush__job_mark *i = calls[k].in;
-        int rows = ush_exec(tx, &mark, USH_VALUES(i->id, i->claim, i->mark, USH_BYTES(i->payload)));
-        USH_TRY(rows);
+        int rows = use_claim(&locked, i->id, i->claim);
+        if (rows)
+            marks[count++] = *i;
         ((struct ush__jobs_changed *)calls[k].out)->rows = calls[k].result = rows;
     }
-    return 0;
+    return ush_exec_rows_later(tx, &mark, &ush__job_mark_record, marks, count);
 }
 
 const struct ush_operation ush_op_job_mark = {
@@ -189,28 +264,57 @@ const struct ush_operation ush_op_job_mark = {
     .run_many = run_marks,
 };
 
-/* $3 state, $4 due, $5 failed, $6 unknown, $7 note, $8 now */
+#define ENDED_FIELDS(F, R)                                                                         \
+    F(R, I64, id)                                                                                  \
+    F(R, I64, state)                                                                               \
+    F(R, TIME, due_at) F(R, I64, failed) F(R, I64, unknown) F(R, TEXT, note) F(R, TIME, now)
+USH_RECORD(ended, ENDED_FIELDS)
+USH_RECORD_DEFINE(ended, ENDED_FIELDS)
+
+#define END(state, due, failed, unknown, a_note, now)                                              \
+    "UPDATE jobs SET state = " state ", due_at = " due ", failures = failures + " failed ","       \
+    " unknowns = unknowns + " unknown ", note = coalesce(" a_note ", jobs.note), owner = NULL,"    \
+    " lease_until = NULL,"                                                                         \
+    " mark = CASE WHEN mark = 2 AND " unknown " = 0 AND " state " = 0 THEN 1 ELSE mark END,"       \
+    " ended_at = CASE WHEN " state " = 0 THEN NULL ELSE " now " END"
 static const struct ush_statement end = {
     .name = "job_end",
-    .text =
-        "UPDATE jobs SET state = $3, due_at = $4, failures = failures + $5,"
-        " unknowns = unknowns + $6, note = coalesce($7, note), owner = NULL, lease_until = NULL,"
-        " mark = CASE WHEN mark = 2 AND $6 = 0 AND $3 = 0 THEN 1 ELSE mark END,"
-        " ended_at = CASE WHEN $3 = 0 THEN NULL ELSE $8 END"
-        " WHERE id = $1 AND claim = $2 AND state = 1",
+    .text = END("$2", "$3", "$4", "$5", "$6", "$7") " WHERE id = $1",
+    .postgresql = END(
+        "n.state", "n.due_at", "n.failed", "n.unknown", "n.note",
+        "n.now") " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], "
+                 "$5::bigint[],"
+                 " $6::text[], $7::bigint[]) AS n (id, state, due_at, failed, unknown, note, now)"
+                 " WHERE jobs.id = ANY ($1::bigint[]) AND jobs.id = n.id",
 };
+
+static int64_t id_of_end(const void *in)
+{
+    return ((const struct ush__job_end *)in)->id;
+}
 
 static int run_ends(struct ush_tx *tx, struct ush_call *calls, size_t n)
 {
+    struct ush_rows locked;
+    struct ended *ends = USH_NEW_N(tx->arena, struct ended, n);
+    size_t count = 0;
+    if (!ends)
+        return USH_ELIMIT;
+    USH_TRY(lock_running(tx, calls, n, id_of_end, &locked));
     for (size_t k = 0; k < n; k++) {
         const struct ush__job_end *i = calls[k].in;
-        int rows = ush_exec(tx, &end,
-                            USH_VALUES(i->id, i->claim, i->state, tx->now_ms + i->delay_ms,
-                                       i->failed, i->unknown, i->note, tx->now_ms));
-        USH_TRY(rows);
+        int rows = use_claim(&locked, i->id, i->claim);
+        if (rows)
+            ends[count++] = (struct ended){.id = i->id,
+                                           .state = i->state,
+                                           .due_at = tx->now_ms + i->delay_ms,
+                                           .failed = i->failed,
+                                           .unknown = i->unknown,
+                                           .note = i->note,
+                                           .now = tx->now_ms};
         ((struct ush__jobs_changed *)calls[k].out)->rows = calls[k].result = rows;
     }
-    return 0;
+    return ush_exec_rows_later(tx, &end, &ended_record, ends, count);
 }
 
 const struct ush_operation ush_op_job_end = {
@@ -224,7 +328,7 @@ const struct ush_operation ush_op_job_end = {
 
 static const struct ush_statement renew = {
     .name = "jobs_renew",
-    .text = "UPDATE jobs SET lease_until = $2 WHERE state = 1 AND owner = $1",
+    UPDATE("state = 1 AND owner = $1", "UPDATE jobs SET lease_until = $2"),
 };
 
 static int run_renew(struct ush_tx *tx, const void *in, void *out)
@@ -245,14 +349,14 @@ const struct ush_operation ush_op_jobs_renew = {
 /* What nobody knows stays counted: a second copy is announced for ever. */
 #define AGAIN                                                                                      \
     "UPDATE jobs SET state = 0, due_at = $1, failures = 0, crashes = 0,"                           \
-    " mark = CASE WHEN mark = 2 THEN 1 ELSE mark END, ended_at = NULL WHERE state IN (3, 4) AND "
+    " mark = CASE WHEN mark = 2 THEN 1 ELSE mark END, ended_at = NULL"
 static const struct ush_statement again_one = {
     .name = "jobs_again_one",
-    .text = AGAIN "id = $2",
+    UPDATE("state IN (3, 4) AND id = $2", AGAIN),
 };
 static const struct ush_statement again_lane = {
     .name = "jobs_again_lane",
-    .text = AGAIN "lane = $2",
+    UPDATE("state IN (3, 4) AND lane = $2", AGAIN),
 };
 
 static int run_again(struct ush_tx *tx, const void *in, void *out)

@@ -62,8 +62,14 @@ static int call_undoably(struct transaction *t, const struct ush_operation *op,
     if (!t->driver->has_transaction(s))
         return r < 0 ? r : USH_ESTORAGE;
     *ret_result = r;
-    if (!is_first)
-        return t->driver->savepoint(s, r < 0 ? USH__UNDO : USH__KEEP);
+    if (!is_first) {
+        int end = t->driver->savepoint(s, r < 0 ? USH__UNDO : USH__KEEP);
+        if (end < 0 && r >= 0 && t->driver->has_transaction(s)) {
+            *ret_result = end; /* of a statement that was not waited for: it is undone */
+            end = 0;
+        }
+        return end;
+    }
     if (r >= 0) {
         t->has_effects = true;
         return 0;

@@ -334,6 +334,13 @@ static bool pg_has_transaction(struct ush__session *base)
            !(base->is_race && s->depth == 0);
 }
 
+static int release(struct ush__pg *s)
+{
+    USH_TRY(ush__pg_ready(s));
+    USH_TRY(ush__pg_write(s, &savepoint_keep, &plain));
+    return ush__pg_settle(s);
+}
+
 static int pg_savepoint(struct ush__session *base, enum ush__savepoint what)
 {
     struct ush__pg *s = ush__pg_of(base);
@@ -345,18 +352,23 @@ static int pg_savepoint(struct ush__session *base, enum ush__savepoint what)
         s->depth++;
         return ush__pg_write(s, &savepoint_set, &plain);
     }
-    if (what == USH__UNDO) {
-        if (s->count > 0)
-            ush__pg_settle(s); /* it may fail: it is undone */
-        s->failure = 0;
-        base->is_race = false;
-        USH_TRY(ush__pg_ready(s));
-        USH_TRY(ush__pg_write(s, &savepoint_undo, &plain));
+    if (what == USH__KEEP) {
+        int r = release(s);
+        if (r == 0)
+            s->depth--;
+        if (r == 0 || !pg_has_transaction(base))
+            return r;
+        pg_savepoint(base, USH__UNDO); /* a statement that was not waited for has failed */
+        return r;
     }
-    s->depth--;
+    if (s->count > 0)
+        ush__pg_settle(s); /* it may fail: it is undone */
+    s->failure = 0;
+    base->is_race = false;
     USH_TRY(ush__pg_ready(s));
-    USH_TRY(ush__pg_write(s, &savepoint_keep, &plain));
-    return ush__pg_settle(s);
+    USH_TRY(ush__pg_write(s, &savepoint_undo, &plain));
+    s->depth--;
+    return release(s);
 }
 
 /* Many statements at once travel by the simple protocol, which pipeline mode does not speak. */

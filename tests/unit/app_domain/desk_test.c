@@ -1,9 +1,11 @@
 /*
- * desk_test.c - registering, cancelling, changing and correcting, over a real SQLite in memory.
+ * desk_test.c - registering, cancelling, changing and correcting, over a real SQLite in memory and
+ * over a real PostgreSQL.
  *
  * What happens under interleavings and failures is in tests/sim/app_desk_test.c; here each rule of
  * the catalogue (same person twice, the rush, teams, schools) is one short story.
  */
+#include "../sql/pg.h"
 #include "fixture.h"
 
 #include "gen/sql.h"
@@ -58,10 +60,14 @@ static int64_t status_of(struct fixture *x, int64_t id)
     return v.registration.status;
 }
 
+enum { ON_SQLITE, ON_POSTGRESQL, DATABASES };
+
 #define STORY(name)                                                                                \
     static int name##_story(void *arg);                                                            \
     START_TEST(name)                                                                               \
     {                                                                                              \
+        if (_i == ON_POSTGRESQL)                                                                   \
+            fixture_url = pg_url(pg_database());                                                   \
         fixture_run(name##_story);                                                                 \
     }                                                                                              \
     END_TEST                                                                                       \
@@ -413,16 +419,17 @@ int main(void)
     Suite *suite = suite_create("desk");
     TCase *t = tcase_create("stories");
     suite_add_tcase(suite, t);
-    tcase_add_test(t, fills_then_waits_then_refuses);
-    tcase_add_test(t, one_person_one_place);
-    tcase_add_test(t, cancelling_promotes_the_longest_waiting);
-    tcase_add_test(t, capacity_promotes_and_never_drops);
-    tcase_add_test(t, closing_and_cancelling_an_event);
-    tcase_add_test(t, teams);
-    tcase_add_test(t, schools);
-    tcase_add_test(t, late_clicks_are_answered_from_memory);
-    tcase_add_test(t, corrections);
-    tcase_add_test(t, lists_and_searches);
+    tcase_add_loop_test(t, fills_then_waits_then_refuses, 0, DATABASES);
+    tcase_add_loop_test(t, one_person_one_place, 0, DATABASES);
+    tcase_add_loop_test(t, cancelling_promotes_the_longest_waiting, 0, DATABASES);
+    tcase_add_loop_test(t, capacity_promotes_and_never_drops, 0, DATABASES);
+    tcase_add_loop_test(t, closing_and_cancelling_an_event, 0, DATABASES);
+    tcase_add_loop_test(t, teams, 0, DATABASES);
+    tcase_add_loop_test(t, schools, 0, DATABASES);
+    tcase_add_loop_test(t, late_clicks_are_answered_from_memory, 0, DATABASES);
+    tcase_add_loop_test(t, corrections, 0, DATABASES);
+    tcase_add_loop_test(t, lists_and_searches, 0, DATABASES);
+    pg_make();
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);

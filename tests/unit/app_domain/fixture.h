@@ -1,8 +1,8 @@
 /*
- * fixture.h - a fest in memory for tests of the application's lower floor.
+ * fixture.h - a fest for tests of the application's lower floor.
  *
- * A body runs inside a loop with an open database (SQLite in memory, changes in this process), all
- * migrations applied and a fixed secret, so nothing touches the disk.
+ * A body runs inside a loop with an open database, all migrations applied and a fixed secret. The
+ * database is SQLite in memory, so nothing touches the disk, or the one that the test names.
  */
 #ifndef TESTS_APP_FIXTURE_H
 #define TESTS_APP_FIXTURE_H
@@ -32,10 +32,11 @@ static inline bool fixture_again(int rc)
 
 /* For a test with operations of its own. */
 static const struct ush_operation *const *fixture_operations;
+static const char *fixture_url = "sqlite::memory:";
 
 static inline void fixture_open(struct fixture *x)
 {
-    const struct ush_db_options options = {.url = "sqlite::memory:",
+    const struct ush_db_options options = {.url = fixture_url,
                                            .role = USH_DB_LOCAL,
                                            .operations = fixture_operations ? fixture_operations
                                                                             : fest_operations};

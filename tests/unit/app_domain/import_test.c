@@ -1,6 +1,7 @@
 /*
  * import_test.c - local times, events from CSV and JSON, the sample fest, and the export.
  */
+#include "../sql/pg.h"
 #include "fixture.h"
 
 #include "domain/export.h"
@@ -143,9 +144,17 @@ static int csv_story(void *arg)
     return 0;
 }
 
+/* The stories are told over each database. */
+static void run_over(int database, int (*story)(void *))
+{
+    if (database == 1)
+        fixture_url = pg_url(pg_database());
+    fixture_run(story);
+}
+
 START_TEST(csv)
 {
-    fixture_run(csv_story);
+    run_over(_i, csv_story);
 }
 END_TEST
 
@@ -207,7 +216,7 @@ static int bad_story(void *arg)
 
 START_TEST(bad_rows_store_nothing)
 {
-    fixture_run(bad_story);
+    run_over(_i, bad_story);
 }
 END_TEST
 
@@ -256,7 +265,7 @@ static int later_story(void *arg)
 
 START_TEST(import_beside_registrations)
 {
-    fixture_run(later_story);
+    run_over(_i, later_story);
 }
 END_TEST
 
@@ -284,7 +293,7 @@ static int sample_story(void *arg)
 
 START_TEST(sample)
 {
-    fixture_run(sample_story);
+    run_over(_i, sample_story);
 }
 END_TEST
 
@@ -333,7 +342,7 @@ static int export_story(void *arg)
 
 START_TEST(exports)
 {
-    fixture_run(export_story);
+    run_over(_i, export_story);
 }
 END_TEST
 
@@ -344,11 +353,12 @@ int main(void)
     suite_add_tcase(suite, t);
     tcase_add_loop_test(t, local_times, 0, (int)USH_COUNT(times));
     tcase_add_test(t, zones_that_are_none);
-    tcase_add_test(t, csv);
-    tcase_add_test(t, bad_rows_store_nothing);
-    tcase_add_test(t, import_beside_registrations);
-    tcase_add_test(t, sample);
-    tcase_add_test(t, exports);
+    tcase_add_loop_test(t, csv, 0, 2);
+    tcase_add_loop_test(t, bad_rows_store_nothing, 0, 2);
+    tcase_add_loop_test(t, import_beside_registrations, 0, 2);
+    tcase_add_loop_test(t, sample, 0, 2);
+    tcase_add_loop_test(t, exports, 0, 2);
+    pg_make();
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);

@@ -56,9 +56,13 @@ static inline struct row job_row(struct ush_db *db, int64_t id)
 
 static inline int run_put(struct ush_tx *tx, const void *in, void *out)
 {
-    int n = ush_jobs_put(tx, in, 1);
-    ((struct ush__jobs_changed *)out)->rows = n;
-    return n;
+    static const struct ush_statement count = {"count", "SELECT count(*) AS rows FROM jobs"};
+    struct ush__jobs_changed before, after;
+    USH_TRY(ush_one(tx, &count, &ush__jobs_changed_record, &before, USH_NO_VALUES));
+    USH_TRY(ush_jobs_put(tx, in, 1));
+    USH_TRY(ush_one(tx, &count, &ush__jobs_changed_record, &after, USH_NO_VALUES));
+    ((struct ush__jobs_changed *)out)->rows = after.rows - before.rows;
+    return 0;
 }
 static const struct ush_operation op_put = {
     .name = "put", .in = &ush_job_new_record, .out = &ush__jobs_changed_record, .run = run_put};

@@ -1,0 +1,4 @@
+UPDATE registrations r
+   SET resent_at = n.at
+  FROM unnest($1::bigint[], $2::bigint[]) AS n (id, at)
+ WHERE r.id = ANY ($1::bigint[]) AND r.id = n.id
