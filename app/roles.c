@@ -15,7 +15,7 @@
 #include "server.h"
 #include "usher/net.h"
 
-enum { JOB_NICENESS = 10 };
+enum { JOB_NICENESS = 15 };
 
 int server_open_fest(struct server *s, struct fest *f)
 {
