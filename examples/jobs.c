@@ -1,7 +1,7 @@
 /*
  * jobs.c - work after the answer: a job is put in the transaction of its cause, and tried again.
  *
- *     build/examples/jobs migrations/sqlite/0001_jobs.sql
+ *     cat migrations/sqlite/000[14]_job*.sql | build/examples/jobs
  *
  * The job's row is committed with the order that it belongs to, or not at all. Here the database
  * lies in memory and the loop is simulated, so that the second attempt need not be waited for; a
@@ -9,6 +9,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "usher/usher.h"
 
@@ -79,10 +80,8 @@ static int run(void *migration)
 
 int main(int argc, char **argv)
 {
-    FILE *file = argc > 1 ? fopen(argv[1], "r") : NULL;
     static char migration[64 << 10];
-    if (!file || fread(migration, 1, sizeof migration - 1, file) == 0)
-        return fprintf(stderr, "usage: jobs migrations/sqlite/0001_jobs.sql\n"), 2;
-    fclose(file);
+    if (argc > 1 || isatty(0) || fread(migration, 1, sizeof migration - 1, stdin) == 0)
+        return fprintf(stderr, "usage: cat migrations/sqlite/000[14]_job*.sql | %s\n", argv[0]), 2;
     return ush_sim_run(&(struct ush_sim_options){.seed = 1}, run, migration, NULL) < 0;
 }

@@ -1,5 +1,5 @@
 /*
- * mail.c - `usher mail …`: how the mails stand, and sending failed ones again.
+ * mail.c - `usher mail …`: how the mails stand, holding them back, and sending failed ones again.
  */
 #include "cli/cli.h"
 #include "domain/mail_status.h"
@@ -7,12 +7,15 @@
 
 static int status(struct cli *cli)
 {
-    struct ush_rows totals, failed;
+    struct ush_rows totals, failed, pauses;
     USH_TRY(mail_status(&cli->fest, cli->arena, &totals, &failed));
+    USH_TRY(mail_pauses(&cli->fest, cli->arena, &pauses));
     if (cli->json) {
         struct ush_buf b;
         ush_buf_init(&b, 4 << 20);
-        ush_buf_add(&b, USH_T("{\"totals\":"));
+        ush_buf_add(&b, USH_T("{\"paused\":"));
+        ush_record_encode_json_list(&mail_pause_record, pauses.at, pauses.count, &b);
+        ush_buf_add(&b, USH_T(",\"totals\":"));
         ush_record_encode_json_list(&mail_total_record, totals.at, totals.count, &b);
         ush_buf_add(&b, USH_T(",\"failed\":"));
         ush_record_encode_json_list(&mail_failed_record, failed.at, failed.count, &b);
@@ -22,10 +25,82 @@ static int status(struct cli *cli)
         return CLI_OK;
     }
     cli_print_rows(cli, &mail_total_record, &totals);
+    if (pauses.count) {
+        printf("\nThese are paused until then, or until usher mail resume:\n");
+        cli_print_rows(cli, &mail_pause_record, &pauses);
+    }
     if (failed.count) {
         printf("\nThese need a person (usher mail retry ID, or --all):\n");
         cli_print_rows(cli, &mail_failed_record, &failed);
     }
+    return CLI_OK;
+}
+
+/* ---- pause and resume ------------------------------------------------------------------------ */
+
+/* The lanes that were meant: the one that was typed, or both. 0 or an exit code. */
+static int choose_lanes(const struct cli *cli, const char *ret[3])
+{
+    const char *typed = cli->argument_count ? cli->arguments[0] : NULL;
+    if (typed && strcmp(typed, MAIL_LANE) && strcmp(typed, BULK_LANE))
+        return cli_usage("\"%s\" is no lane; it is " MAIL_LANE " or " BULK_LANE, typed);
+    ret[0] = typed ? typed : MAIL_LANE;
+    ret[1] = typed ? NULL : BULK_LANE;
+    ret[2] = NULL;
+    return 0;
+}
+
+/* "90s", "30m", "2h", "3d"; -1 for anything else. */
+static int64_t duration_ms(const char *typed)
+{
+    static const char units[] = "smhd";
+    static const int64_t ms[] = {1000, 60000, 3600000, 86400000};
+    size_t n = strlen(typed);
+    const char *unit = n ? strchr(units, typed[n - 1]) : NULL;
+    int64_t count;
+    if (!unit || ush_text_i64((ush_text){typed, n - 1}, &count) < 0 || count < 1 || count > 100000)
+        return -1;
+    return count * ms[unit - units];
+}
+
+static int pause_lanes(struct cli *cli)
+{
+    const char *lanes[3], *length = cli_option(cli, "for"), *reason = cli_option(cli, "reason");
+    int64_t for_ms = length ? duration_ms(length) : 0;
+    int code = choose_lanes(cli, lanes);
+    if (code)
+        return code;
+    if (for_ms < 0)
+        return cli_usage("--for takes a time such as 90s, 30m, 2h or 3d, not \"%s\"", length);
+    struct ush_jobs_pause what = {.until_ms =
+                                      for_ms ? ush_wall_ms() + for_ms : USH_JOBS_UNTIL_RESUMED,
+                                  .reason = reason ? reason : "paused by hand"};
+    for (size_t i = 0; lanes[i]; i++) {
+        what.lane = lanes[i];
+        USH_TRY(ush_jobs_pause(cli->db, &what));
+    }
+    struct ush_rows pauses;
+    USH_TRY(mail_pauses(&cli->fest, cli->arena, &pauses));
+    cli_say(cli, "What is being sent is finished, then these wait:");
+    cli_print_rows(cli, &mail_pause_record, &pauses);
+    return CLI_OK;
+}
+
+static int resume(struct cli *cli)
+{
+    const char *lanes[3];
+    int code = choose_lanes(cli, lanes), n = 0;
+    if (code)
+        return code;
+    for (size_t i = 0; lanes[i]; i++) {
+        int r = ush_jobs_resume(cli->db, lanes[i]);
+        USH_TRY(r);
+        n += r;
+    }
+    if (cli->json)
+        printf("{\"resumed\":%d}\n", n);
+    else
+        puts(n ? "mails go out again" : "nothing was paused");
     return CLI_OK;
 }
 
@@ -58,8 +133,9 @@ const struct cli_command cli_mail_commands[] = {
     {.name = "mail status",
      .summary = "queued, sent and failed mails",
      .help =
-         "Counts mails by lane and state, and lists those that need a person: failed for good,\n"
-         "or held because nobody can know whether they arrived.",
+         "Counts mails by lane and state, says which lanes are paused, until when and why, and\n"
+         "lists the mails that need a person: failed for good, or held because nobody can know\n"
+         "whether they arrived.",
      .needs_db = true,
      .run = status},
     {.name = "mail retry",
@@ -71,4 +147,26 @@ const struct cli_command cli_mail_commands[] = {
      .options = {{"all", NULL, "every failed or held mail"}},
      .needs_db = true,
      .run = retry},
+    {.name = "mail pause",
+     .arguments = "[LANE]",
+     .summary = "hold mails back",
+     .help =
+         "Holds back the lane mail (tickets, waitlist), bulk (what goes to everybody) or, without\n"
+         "a name, both, on all hosts, until usher mail resume. Mails stay queued and lose no\n"
+         "attempt. What is being sent at this moment is finished.\n\n"
+         "  usher mail pause bulk --for 2h --reason \"wrong event\"",
+     .max_arguments = 1,
+     .options = {{"for", "TIME", "resume by itself: 90s, 30m, 2h, 3d"},
+                 {"reason", "TEXT", "shown by usher mail status"}},
+     .needs_db = true,
+     .run = pause_lanes},
+    {.name = "mail resume",
+     .arguments = "[LANE]",
+     .summary = "let paused mails go on",
+     .help =
+         "Ends a pause, whoever began it: a person, the mail server's answer, or a limit of the\n"
+         "settings. If the reason is still there, the next mail meets it and pauses again.",
+     .max_arguments = 1,
+     .needs_db = true,
+     .run = resume},
     {0}};

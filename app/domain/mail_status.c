@@ -7,6 +7,7 @@
 
 USH_RECORD_DEFINE(mail_total, MAIL_TOTAL_FIELDS)
 USH_RECORD_DEFINE(mail_failed, MAIL_FAILED_FIELDS)
+USH_RECORD_DEFINE(mail_pause, MAIL_PAUSE_FIELDS)
 
 #define TOTAL_ROW_FIELDS(F, R)                                                                     \
     F(R, TEXT, lane)                                                                               \
@@ -28,6 +29,13 @@ USH_RECORD_DEFINE(mail_total_row, TOTAL_ROW_FIELDS)
     F(R, TIME, created_at)
 USH_RECORD(mail_failed_row, FAILED_ROW_FIELDS)
 USH_RECORD_DEFINE(mail_failed_row, FAILED_ROW_FIELDS)
+
+#define PAUSE_ROW_FIELDS(F, R)                                                                     \
+    F(R, TEXT, lane)                                                                               \
+    F(R, TIME, paused_until)                                                                       \
+    F(R, TEXT, reason, .optional = true)
+USH_RECORD(mail_pause_row, PAUSE_ROW_FIELDS)
+USH_RECORD_DEFINE(mail_pause_row, PAUSE_ROW_FIELDS)
 
 enum { TOTALS_MAX = 20, FAILED_MAX = 1000 };
 
@@ -111,4 +119,30 @@ int mail_status(struct fest *f, struct ush_arena *arena, struct ush_rows *ret_to
 {
     struct reading r = {f, arena, ret_totals, ret_failed};
     return ush_read(f->db, read_status, &r);
+}
+
+static int read_pauses(struct ush_tx *view, void *arg)
+{
+    struct reading *r = arg;
+    struct ush_rows rows;
+    USH_TRY(ush_all(view, &sql_mail_pauses, &mail_pause_row_record, TOTALS_MAX, &rows,
+                    USH_VALUES(view->now_ms)));
+    struct mail_pause *to = USH_NEW_N(r->arena, struct mail_pause, rows.count + 1);
+    const struct mail_pause_row *from = rows.at;
+    for (size_t i = 0; to && i < rows.count; i++) {
+        to[i] = (struct mail_pause){.lane = ush_arena_copy(r->arena, from[i].lane),
+                                    .until = from[i].paused_until};
+        if (from[i].paused_until < USH_JOBS_UNTIL_RESUMED)
+            USH_SET(&to[i], mail_pause_until);
+        if (from[i].reason.at)
+            to[i].reason = ush_arena_copy(r->arena, from[i].reason);
+    }
+    *r->totals = (struct ush_rows){to, rows.count};
+    return r->arena->failed ? USH_ELIMIT : 0;
+}
+
+int mail_pauses(struct fest *f, struct ush_arena *arena, struct ush_rows *ret)
+{
+    struct reading r = {.fest = f, .arena = arena, .totals = ret};
+    return ush_read(f->db, read_pauses, &r);
 }

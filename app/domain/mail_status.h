@@ -1,5 +1,6 @@
 /*
- * mail_status.h - how the mails stand: totals by lane, and those that need a person.
+ * mail_status.h - how the mails stand: totals by lane, lanes that rest, and those that need
+ * a person.
  */
 #ifndef DOMAIN_MAIL_STATUS_H
 #define DOMAIN_MAIL_STATUS_H
@@ -25,6 +26,15 @@ USH_RECORD(mail_total, MAIL_TOTAL_FIELDS)
     F(R, TIME, created_at, .doc = "Since when")
 USH_RECORD(mail_failed, MAIL_FAILED_FIELDS)
 
+#define MAIL_PAUSE_FIELDS(F, R)                                                                    \
+    F(R, TEXT, lane, .max = 20, .doc = "mail or bulk")                                             \
+    F(R, TIME, until, .optional = true,                                                            \
+      .doc = "When it goes on; absent: when somebody resumes it")                                  \
+    F(R, TEXT, reason, .max = 200, .optional = true, .doc = "Why")
+USH_RECORD(mail_pause, MAIL_PAUSE_FIELDS)
+
+/* The lanes that are paused now: an array of mail_pause in the arena. May suspend. */
+int mail_pauses(struct fest *f, struct ush_arena *arena, struct ush_rows *ret);
 /* Arrays of mail_total and mail_failed (at most 1,000, newest first) in the arena. May suspend. */
 int mail_status(struct fest *f, struct ush_arena *arena, struct ush_rows *ret_totals,
                 struct ush_rows *ret_failed);

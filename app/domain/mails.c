@@ -31,7 +31,8 @@
 USH_RECORD_DEFINE(mail_allow, MAIL_ALLOW_FIELDS)
 
 enum { MESSAGE_MAX = 512 << 10, ATTEMPTS_MAX = 55, DEADLINE_MS = 45000 };
-enum { HOUR_MS = 3600000, DAY_MS = 24 * HOUR_MS };
+enum { MINUTE_MS = 60000, HOUR_MS = 60 * MINUTE_MS, DAY_MS = 24 * HOUR_MS };
+enum { LOGIN_PAUSE_MS = 5 * MINUTE_MS };
 
 const char *const mail_kind_names[MAIL_KINDS] = {
     [MAIL_TICKET] = "ticket",     [MAIL_WAITLISTED] = "waitlisted",
@@ -206,11 +207,12 @@ static int to_server(struct mailer *m, struct ush_job *job, ush_text frozen)
     };
     int rc = ush_fetch_mail(m->fetch, &m->server, &message, &reply);
     ush_job_note(job, "%s", reply.text);
-    if (rc != USH_EINVAL || !strstr(reply.text, " 5.4.5 "))
-        return rc;
-    /* A provider's daily limit, not a fault of this mail (RFC 3463 §3.5). */
-    job->retry_after_ms = HOUR_MS;
-    return -EAGAIN;
+    /* Not this mail's fault, and the next one would hear the same. */
+    if (rc == -EACCES)
+        job->pause_ms = LOGIN_PAUSE_MS;
+    else if (rc < 0 && reply.has_enough)
+        job->pause_ms = reply.code / 100 == 5 ? HOUR_MS : MINUTE_MS;
+    return rc;
 }
 
 /* ---- the job --------------------------------------------------------------------------------- */

@@ -25,10 +25,11 @@ struct settings {
 
     const char *mail_url; /* "file:FOLDER", "smtp://user@host:587?tls=starttls", "smtps://…" */
     const char *smtp_password;
-    const char *mail_from;               /* an address; "" = usher@ the host of base_url */
-    const char *mail_reply_to;           /* "" = contact */
-    int mail_uncertain;                  /* 0 = resend, 1 = hold */
-    int64_t mail_per_hour, mail_per_day; /* to one address; 0 = no limit */
+    const char *mail_from;                     /* an address; "" = usher@ the host of base_url */
+    const char *mail_reply_to;                 /* "" = contact */
+    int mail_uncertain;                        /* 0 = resend, 1 = hold */
+    int64_t mail_per_hour, mail_per_day;       /* to one address; 0 = no limit */
+    int64_t mail_rate_per_min, mail_daily_cap; /* all together; 0 = no limit */
 
     const char *secret_file;
     const char *trusted_proxies;                          /* CIDR list */

@@ -53,16 +53,19 @@ struct ush_mail_message {
     void *ctx;
 };
 struct ush_mail_reply {
-    int code;       /* SMTP reply code of the last answer; 0 = none came */
-    bool past_dot;  /* the final dot may have reached the server */
-    char text[200]; /* the reply or the reason, one line */
+    int code;        /* SMTP reply code of the last answer; 0 = none came */
+    bool past_dot;   /* the final dot may have reached the server */
+    bool has_enough; /* with -EAGAIN: the server takes no more from this sender for now, whatever
+                        the message: a quota, a rate */
+    char text[200];  /* the reply or the reason, one line */
 };
 /*
  * Hands one message to a server (RFC 5321).
  *
  *   0              accepted: 250 after the dot
  *   USH_EINVAL     refused for good (5xx), or not fit to be sent: a bare CR or LF, a bad address
- *   -EAGAIN        later: 4xx, a full quota (5.4.5, 5.2.2), no connection, lost before the dot
+ *   -EAGAIN        later: 4xx, a full mailbox (5.2.2), a sender's quota even when it is said as a
+ *                  5xx (see has_enough), no connection, lost before the dot
  *   -EACCES        the login was refused
  *   USH_EUNKNOWN   lost or cancelled after the dot without an answer
  *   -ECANCELED, -ETIMEDOUT   before the dot: nothing has happened

@@ -12,8 +12,9 @@
  *                  |  +---- retry(due) --+   |     +-----------> held  (ambiguous, for a person)
  *                  +--- worker died (crash count) or lease over
  *
- * The table is the library's: migrations/.../0001. A mail is a job row too: its Message-ID and
- * Date follow from the row's id and time, its marks and the server's reply are columns.
+ * The tables are the library's: migrations/.../0001 and 0004. A mail is a job row too: its
+ * Message-ID and Date follow from the row's id and time, its marks and the server's reply are
+ * columns.
  *
  * A worker that ended is known by its identity (`owner`): the master names it and its claims are
  * released at once. What nobody names is free when its lease of 60 s is over. A job that was
@@ -64,6 +65,9 @@ struct ush_job {
     int mark;    /* the mark that the attempt before reached, 0 = none; see ush_job_mark */
     int64_t created_at, due_at;
     int64_t retry_after_ms; /* set by the function: a retry is not due before; 0 = by the kind */
+    int64_t pause_ms; /* set by the function, with -EAGAIN: it is not this job's fault. All lanes
+                         of the worker rest so long, for the reason that was noted, and no
+                         attempt is spent */
     struct ush_arena *arena;
     struct ush_jobs *jobs;
 };
@@ -111,8 +115,11 @@ struct ush_jobs_options {
      * most half of at_once, so the first never waits behind them. */
     const char *const *lanes;
     uint32_t at_once; /* jobs running in this process; 0 = 8 */
-    int wake_fd;      /* eventfd that says "there may be jobs"; -1 = only ask each second */
-    int64_t owner;    /* identity of this process: from ush_job_owner */
+    /* Jobs of these lanes together that all workers may claim. When so many were, the lanes are
+     * paused until more may. 0 = any number. */
+    uint32_t per_minute, per_day;
+    int wake_fd;   /* eventfd that says "there may be jobs"; -1 = only ask each second */
+    int64_t owner; /* identity of this process: from ush_job_owner */
 };
 struct ush_jobs; /* opaque */
 
@@ -138,6 +145,23 @@ struct ush_jobs_retry {
 };
 /* The number made ready. May suspend. */
 int ush_jobs_retry(struct ush_db *db, const struct ush_jobs_retry *what);
+
+/* ---- pauses --------------------------------------------------------------------------------- */
+
+/*
+ * A lane that is paused gives no worker of any host a job until then; what runs goes on. The pause
+ * is a row: it outlives all processes, and ends by itself. Jobs lose nothing by it.
+ */
+#define USH_JOBS_UNTIL_RESUMED INT64_C(253402300799000) /* the end of the year 9999 */
+struct ush_jobs_pause {
+    const char *lane;
+    int64_t until_ms;   /* since 1970 */
+    const char *reason; /* for people; NULL = none */
+};
+/* A pause that lasts longer stays. 0. May suspend. */
+int ush_jobs_pause(struct ush_db *db, const struct ush_jobs_pause *what);
+/* Ends the pause of a lane, whoever began it. 1; 0 when there was none. May suspend. */
+int ush_jobs_resume(struct ush_db *db, const char *lane);
 
 /* ---- wake-ups between hosts ------------------------------------------------------------------ */
 
@@ -167,9 +191,9 @@ int ush_hints_listen(void *hints); /* a task beside who runs them; may suspend *
 
 /* The operations behind all this, to be listed in ush_db_options.operations. */
 extern const struct ush_operation ush_op_jobs_claim, ush_op_job_mark, ush_op_job_end,
-    ush_op_jobs_renew, ush_op_jobs_release, ush_op_jobs_retry;
+    ush_op_jobs_renew, ush_op_jobs_release, ush_op_jobs_retry, ush_op_jobs_rest;
 #define USH_JOBS_OPERATIONS                                                                        \
     &ush_op_jobs_claim, &ush_op_job_mark, &ush_op_job_end, &ush_op_jobs_renew,                     \
-        &ush_op_jobs_release, &ush_op_jobs_retry
+        &ush_op_jobs_release, &ush_op_jobs_retry, &ush_op_jobs_rest
 
 #endif

@@ -65,6 +65,9 @@ int ush__reply_line(struct ush__reply *r, ush_text line);
  * for what is no reply and for one that is too long. */
 int ush__reply_take(struct ush__reply *r);
 
+/* Whether a refusal is about how much this sender sends, and not about the message. */
+bool ush__reply_is_enough(int code, const char *text);
+
 /* True when it has no byte that could end a line or a header. */
 bool ush__is_one_line(const char *s);
 

@@ -14,9 +14,10 @@
  *   what is known                                        result
  *   2xx after the dot                                    0
  *   5xx to MAIL, RCPT, DATA or the dot                   USH_EINVAL
- *   4xx to them, or 5xx that means a quota (X.4.5 and
- *   X.2.2 of RFC 3463); no connection, no TLS; lost
- *   before the dot; nonsense for an answer               -EAGAIN
+ *   4xx to them, or 5xx that means a full mailbox
+ *   (5.2.2 of RFC 3463) or a sender's quota; no
+ *   connection, no TLS; lost before the dot; nonsense
+ *   for an answer                                        -EAGAIN
  *   login refused                                        -EACCES
  *   no answer after the dot, for whatever reason         USH_EUNKNOWN
  *   before_dot() refused                                 what it returned
@@ -107,20 +108,14 @@ static int receive(struct session *s)
     }
 }
 
-/* Whether a 5xx is about today and not about the message: what providers send for a daily limit,
- * and a full mailbox. */
-static bool is_quota(const char *text)
-{
-    return strstr(text, " 5.4.5") || strstr(text, " 5.2.2");
-}
-
 static int judge(const struct session *s, int code, int wanted)
 {
     if (code < 0)
         return code;
     if (code / 100 == wanted)
         return 0;
-    return code / 100 == 5 && !is_quota(s->reply.text) ? USH_EINVAL : -EAGAIN;
+    bool is_for_now = ush__reply_is_enough(code, s->reply.text) || strstr(s->reply.text, " 5.2.2 ");
+    return code / 100 == 5 && !is_for_now ? USH_EINVAL : -EAGAIN;
 }
 
 /* Sends a command and returns 0 when the reply is of the wanted class. */
@@ -359,6 +354,7 @@ int ush_fetch_mail(struct ush_fetch *f, const struct ush_mail_server *server,
     int r = result_of(deliver_anyhow(f, server, m, ret, &s));
     if (s) {
         ret->code = s->reply.code;
+        ret->has_enough = r == -EAGAIN && ush__reply_is_enough(ret->code, s->reply.text);
         static_assert(sizeof ret->text == sizeof s->reply.text, "copied whole");
         memcpy(ret->text, s->reply.text, sizeof ret->text);
     }

@@ -14,6 +14,9 @@
  *  3. A bare LF ends a line too. There is nothing to smuggle in this direction.
  *  4. How the bytes were split makes no difference.
  *
+ * What providers answer to a sender who has sent enough is not laid down anywhere. Some use the
+ * codes of RFC 3463 that come near, some only words, some 4xx and some 5xx: a table.
+ *
  * The text of the last line is kept for people: what is not printable ASCII becomes '?'.
  */
 #include "fetch/fetch.h"
@@ -53,4 +56,26 @@ int ush__reply_take(struct ush__reply *r)
         if (r->lines > USH__REPLY_LINES)
             return USH_EPROTO;
     }
+}
+
+bool ush__reply_is_enough(int code, const char *text)
+{
+    static const char *const signs[] = {
+        " 5.4.5 ",
+        " 4.4.5 ", /* Gmail, and X.4.5 as such: congestion */
+        " 5.1.90 ",
+        " 5.7.70", /* Exchange Online: daily limit, tenant's threshold */
+        " 4.7.28 ",
+        " 4.3.2 ",            /* Gmail: unusual rate; Exchange Online: too many connections */
+        "Throttling failure", /* Amazon SES: rate and daily quota */
+        "credits exceeded",   /* SendGrid */
+        "sending quota",
+        "sending rate",
+        "messaging limits",
+        "Daily message quota",
+    };
+    bool is_found = false;
+    for (size_t i = 0; i < USH_COUNT(signs) && !is_found; i++)
+        is_found = strcasestr(text, signs[i]) != NULL;
+    return code >= 400 && is_found;
 }

@@ -16,6 +16,7 @@
  *   result >= 0                                done
  *   USH_EINVAL                                 dead
  *   USH_EUNKNOWN, or cut after mark 2          ambiguous: ready once if the kind says so, else held
+ *   the function wants the lanes to rest       ready, nothing spent, and they do
  *   any other error                            ready by schedule; dead after the last attempt
  *
  * The lease is counted from before the claim or the renewal was sent, on this machine's monotonic
@@ -132,6 +133,8 @@ static struct ush__job_end decide(const struct ush__slot *s, int result)
         return failed(s, true);
     if (was_cut && (s->is_late || ush_cancelled()))
         return ready(0);
+    if (s->job.pause_ms > 0)
+        return (struct ush__job_end){.state = USH_JOB_READY, .pause_ms = s->job.pause_ms};
     return failed(s, false);
 }
 
@@ -193,6 +196,10 @@ static void store(struct ush__slot *s, struct ush__job_end *end)
         end->note = ush_text_of(s->note);
         USH_SET(end, ush__job_end_note);
     }
+    if (end->pause_ms) {
+        end->lanes = ush_text_of(s->job.jobs->lanes);
+        USH_SET(end, ush__job_end_lanes);
+    }
     for (;;) {
         int r = try_store(s, end);
         if (r >= 0)
@@ -221,11 +228,25 @@ static void say_failing(struct ush__slot *s, const struct ush__job_end *end)
     jobs->is_failing = fails || (jobs->is_failing && end->state != USH_JOB_DONE);
 }
 
+/* Those that ran beside it are told the same; it is said once. */
+static void say_paused(struct ush__slot *s, const struct ush__job_end *end)
+{
+    struct ush_jobs *jobs = s->job.jobs;
+    int64_t until_ns = ush_now_ns() + end->pause_ms * (int64_t)USH_MS;
+    if (!end->pause_ms || ush_now_ns() < jobs->paused_ns)
+        return;
+    jobs->paused_ns = until_ns;
+    ush_warn("jobs.paused", "%s: paused for %lld s after job %lld (%.*s); its row says why",
+             jobs->lanes, (long long)(end->pause_ms + 999) / 1000, (long long)s->job.id,
+             USH_PR(s->job.kind));
+}
+
 int ush__slot_run(void *slot)
 {
     struct ush__slot *s = slot;
     struct ush__job_end end = run(s);
     say_failing(s, &end);
+    say_paused(s, &end);
     if (s->is_lost)
         ush_warn("job.fenced", "job %lld: claim %lld is no longer ours", (long long)s->job.id,
                  (long long)s->job.claim);

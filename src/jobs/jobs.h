@@ -4,6 +4,7 @@
  *     ops.c   the table: statements and operations, all that is stored
  *     run.c   the worker: claims, the lease, the wait for work
  *     job.c   one job from claim to end
+ *     lanes.c when a lane rests: pauses and limits
  *     hints.c wake-ups between hosts
  *
  * The records are the inputs and outputs of the operations.
@@ -21,6 +22,7 @@ enum {
     USH__ASK_MS = 1000,     /* between two looks at the table without a wake-up */
     USH__END_MS = 2000,     /* for storing an end while the process stops */
     USH__NOTE_BYTES = 200,
+    USH__LANES_BYTES = 256,
 };
 
 #define USH__JOB_ID_FIELDS(F, R) F(R, I64, id)
@@ -46,6 +48,8 @@ USH_RECORD(ush__job_row, USH__JOB_ROW_FIELDS)
     F(R, TEXT, lanes, .doc = "By comma, in order of preference")                                   \
     F(R, I64, limit, .doc = "Rows at most")                                                        \
     F(R, I64, limit_rest, .doc = "Of these from all lanes but the first")                          \
+    F(R, I64, per_minute, .doc = "Claims of all its lanes by all workers; 0 = any number")         \
+    F(R, I64, per_day, .doc = "The same")                                                          \
     F(R, LIST, held, .of = &ush__job_id_record, .max = USH_JOBS_AT_ONCE_MAX,                       \
       .doc = "What the owner knows that it holds")
 USH_RECORD(ush__jobs_claim, USH__JOBS_CLAIM_FIELDS)
@@ -69,6 +73,8 @@ USH_RECORD(ush__job_mark, USH__JOB_MARK_FIELDS)
     F(R, I64, delay_ms, .doc = "READY: from now until it is due")                                  \
     F(R, I64, failed, .doc = "1 = an attempt is spent")                                            \
     F(R, I64, unknown, .doc = "1 = it may have taken effect")                                      \
+    F(R, I64, pause_ms, .doc = "The lanes rest so long; 0 = they go on")                           \
+    F(R, TEXT, lanes, .max = USH__LANES_BYTES, .optional = true, .doc = "By comma, for the pause") \
     F(R, TEXT, note, .max = USH__NOTE_BYTES, .optional = true)
 USH_RECORD(ush__job_end, USH__JOB_END_FIELDS)
 
@@ -83,26 +89,50 @@ USH_RECORD(ush__jobs_again, USH__JOBS_AGAIN_FIELDS)
 #define USH__JOBS_CHANGED_FIELDS(F, R) F(R, I64, rows, .doc = "Rows changed")
 USH_RECORD(ush__jobs_changed, USH__JOBS_CHANGED_FIELDS)
 
+#define USH__JOBS_REST_FIELDS(F, R)                                                                \
+    F(R, TEXT, lane, .max = 20)                                                                    \
+    F(R, I64, until, .doc = "ms since 1970; 0 = it goes on")                                       \
+    F(R, TEXT, reason, .max = USH__NOTE_BYTES, .optional = true)
+USH_RECORD(ush__jobs_rest, USH__JOBS_REST_FIELDS)
+
+#define USH__LANE_COUNTS_FIELDS(F, R)                                                              \
+    F(R, I64, paced_until)                                                                         \
+    F(R, I64, day_at)                                                                              \
+    F(R, I64, day_count)
+USH_RECORD(ush__lane_counts, USH__LANE_COUNTS_FIELDS)
+
 /* Runs an operation whose output is a number of rows. That, or a negative code. May suspend. */
 int ush__jobs_change(struct ush_db *db, const struct ush_operation *op, const void *in);
+
+/* ---- inside an operation (lanes.c) ---------------------------------------------------------- */
+
+/* All of the list, by comma, rest until then, unless they rest for longer. */
+int ush__lanes_pause(struct ush_tx *tx, ush_text lanes, int64_t until_ms, ush_text reason);
+/* How many jobs a claim may take by its limits, and locks what they are counted in. */
+int ush__lanes_allow(struct ush_tx *tx, const struct ush__jobs_claim *in,
+                     struct ush__lane_counts *ret_counts, int64_t *ret_allowed);
+/* Counts what it took. */
+int ush__lanes_spend(struct ush_tx *tx, const struct ush__jobs_claim *in,
+                     struct ush__lane_counts *c, int64_t count);
 
 /* ---- a worker's own state ------------------------------------------------------------------- */
 
 struct ush_jobs {
     struct ush_jobs_options o;
-    char lanes[256];         /* by comma */
-    struct ush__slot *slots; /* owned: o.at_once of them */
-    struct ush_link free;    /* slots */
-    struct ush_link held;    /* slots: claimed, their end is not stored yet */
-    struct ush_link alone;   /* slots to be run one at a time; claimed too */
-    uint32_t free_count;     /* slots in `free` */
-    uint32_t running, rest;  /* tasks; of these not of the first lane */
+    char lanes[USH__LANES_BYTES]; /* by comma */
+    struct ush__slot *slots;      /* owned: o.at_once of them */
+    struct ush_link free;         /* slots */
+    struct ush_link held;         /* slots: claimed, their end is not stored yet */
+    struct ush_link alone;        /* slots to be run one at a time; claimed too */
+    uint32_t free_count;          /* slots in `free` */
+    uint32_t running, rest;       /* tasks; of these not of the first lane */
     bool is_stopping;
     bool is_hinted;       /* a wake-up came */
     bool has_more;        /* the last claim reached a limit */
     bool has_change;      /* a job has ended since */
     bool is_away;         /* the last claim failed */
     bool is_failing;      /* a job failed and none has succeeded since; said once */
+    int64_t paused_ns;    /* until when the lanes rest for what a job was told; said once */
     int64_t ask_ns;       /* when to look without a wake-up */
     int64_t renewed_ns;   /* when the renewal that succeeded last was sent */
     struct ush_alarm cut; /* at the end of the shortest lease */

@@ -15,9 +15,9 @@
  * first ones to nobody: therefore it says which rows its owner knows of, and the rows that the
  * owner has without knowing are its answer before any new one.
  *
- * On PostgreSQL transactions meet here. A claim waits for no row: it skips those that are locked.
- * Everything else locks the rows that it changes in ascending id before it changes the first, so
- * nobody waits in a circle.
+ * On PostgreSQL transactions meet here. A claim waits for no row of jobs: it skips those that are
+ * locked. Everything else locks the rows that it changes in ascending id before it changes the
+ * first, so nobody waits in a circle.
  */
 #include "jobs/jobs.h"
 
@@ -102,7 +102,10 @@ const struct ush_operation ush_op_jobs_release = {
     "jobs.id, kind, lane, subject, payload, due_at, claim, mark, failures, crashes, unknowns,"     \
     " created_at"
 
-#define READY "state = 0 AND lane = $3 AND due_at <= $4"
+/* A lane that rests gives nothing (lanes.c). */
+#define READY                                                                                      \
+    "state = 0 AND lane = $3 AND due_at <= $4 AND NOT EXISTS"                                      \
+    " (SELECT 1 FROM job_lanes l WHERE l.lane = $3 AND l.paused_until > $4)"
 #define FIRST "ORDER BY due_at, id LIMIT $5"
 #define TAKE "UPDATE jobs SET state = 1, claim = claim + 1, owner = $1, lease_until = $2"
 
@@ -151,8 +154,13 @@ static int run_claim(struct ush_tx *tx, const void *in, void *out)
                     USH_VALUES(i->owner)));
     count = add(found, 0, limit, &rows, i);
 
-    int64_t until = tx->now_ms + USH__LEASE_MS;
-    size_t want = limit - count;
+    struct ush__lane_counts counts;
+    int64_t until = tx->now_ms + USH__LEASE_MS, allowed;
+    USH_TRY(ush__lanes_allow(tx, i, &counts, &allowed));
+    size_t mine_count = count, want = limit - count;
+    bool is_limited = want > (size_t)allowed;
+    if (is_limited)
+        limit = count + (want = (size_t)allowed);
     for (ush_text rest = i->lanes; rest.len;) {
         ush_text lane = ush_text_cut(&rest, ',');
         o->more = o->more || want == 0;
@@ -166,6 +174,8 @@ static int run_claim(struct ush_tx *tx, const void *in, void *out)
         if (want > (size_t)i->limit_rest)
             want = (size_t)i->limit_rest;
     }
+    USH_TRY(ush__lanes_spend(tx, i, &counts, (int64_t)(count - mine_count)));
+    o->more = o->more && !is_limited; /* there is no sense in asking at once */
     o->rows = (struct ush_rows){found, count};
     return (int)count;
 }
@@ -314,7 +324,13 @@ static int run_ends(struct ush_tx *tx, struct ush_call *calls, size_t n)
                                            .now = tx->now_ms};
         ((struct ush__jobs_changed *)calls[k].out)->rows = calls[k].result = rows;
     }
-    return ush_exec_rows_later(tx, &end, &ended_record, ends, count);
+    USH_TRY(ush_exec_rows_later(tx, &end, &ended_record, ends, count));
+    for (size_t k = 0; k < n; k++) { /* behind all jobs: rule 2 of lanes.c */
+        const struct ush__job_end *i = calls[k].in;
+        if (i->pause_ms > 0 && calls[k].result == 1)
+            USH_TRY(ush__lanes_pause(tx, i->lanes, tx->now_ms + i->pause_ms, i->note));
+    }
+    return 0;
 }
 
 const struct ush_operation ush_op_job_end = {

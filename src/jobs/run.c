@@ -199,6 +199,8 @@ static void claim(struct ush_jobs *j)
         .lanes = ush_text_of(j->lanes),
         .limit = j->free_count,
         .limit_rest = j->rest < half ? half - j->rest : 0,
+        .per_minute = j->o.per_minute,
+        .per_day = j->o.per_day,
         .held = {held, held ? list_held(j, held) : 0},
     };
     struct ush__jobs_claimed out = {0};

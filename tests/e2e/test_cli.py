@@ -21,7 +21,7 @@ from outbox import mails
 COMMANDS = [
     "serve", "worker", "dump", "openapi", "init", "migrate", "verify", "version", "doctor", "event import",
     "event list", "event show", "event open", "event close", "event capacity", "event cancel",
-    "reg list", "reg show", "reg cancel", "reg export", "mail status", "mail retry",
+    "reg list", "reg show", "reg cancel", "reg export", "mail status", "mail retry", "mail pause", "mail resume",
 ]
 HEADER = ["slug", "title", "starts", "capacity", "waitlist", "summary"]
 
@@ -88,7 +88,8 @@ def test_a_wrong_word_gets_the_right_one(fest, typed, hint):
     ("event capacity a", "needs a number"), ("reg list --limit few", "whole number"),
     ("reg list --status odd", "confirmed, waitlisted or cancelled"),
     ("reg export --format xml", "csv or json"), ("reg list --event nothing", "no event"),
-    ("mail retry", "--all"), ("mail retry x", "no id"), ("serve --workers 65", "64"),
+    ("mail retry", "--all"), ("mail pause post", "no lane"), ("mail pause --for soon", "30m"),
+    ("mail resume x", "no lane"), ("mail retry x", "no id"), ("serve --workers 65", "64"),
     ("serve --workers", "needs a value"), ("event import e.csv --format xml", "csv or json"),
     ("serve --limit-email often", "5/60"), ("serve --mail-url ftp://x", "file:FOLDER"),
     ("serve --base-url fest.example", "https://"), ("serve --log-level loud", "error"),

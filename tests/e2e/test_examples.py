@@ -14,9 +14,9 @@ import pytest
 from conftest import BUILD, ROOT, Server
 
 
-def run(name, *args, cwd=None):
+def run(name, *args, cwd=None, stdin=None):
     return subprocess.run([str(BUILD / "examples" / name), *map(str, args)], cwd=cwd or ROOT,
-                          text=True, capture_output=True, timeout=60)
+                          text=True, capture_output=True, timeout=60, input=stdin)
 
 
 @pytest.fixture
@@ -143,8 +143,10 @@ def test_notes_keeps_lists_and_refuses(start, tmp_path):
 
 
 def test_jobs_are_tried_again():
-    done = run("jobs", "migrations/sqlite/0001_jobs.sql")
+    script = "".join((ROOT / f"migrations/sqlite/{name}.sql").read_text()
+                     for name in ("0001_jobs", "0004_job_lanes"))
+    done = run("jobs", stdin=script)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ('attempt 1: "Knots" finds the post office closed\n'
                            'attempt 2: "Knots" is on its way\n')
-    assert run("jobs").returncode == 2
+    assert run("jobs", stdin="").returncode == 2

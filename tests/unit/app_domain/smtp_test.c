@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "domain/mail_status.h"
 #include "domain/mails.h"
 
 static pid_t sink;
@@ -48,15 +49,16 @@ static const struct smtp_case {
     int accepted; /* lines in the server's journal */
     enum ush_job_state state;
     const char *note; /* part of it */
+    bool pauses;
 } cases[] = {
-    {"asha@x.in", 1, USH_JOB_DONE, "250"},
-    {"refuse@x.in", 0, USH_JOB_DEAD, "550"},
-    {"late-refuse@x.in", 0, USH_JOB_DEAD, "554"},
-    {"tempfail@x.in", 0, USH_JOB_READY, "451"},
-    {"quota@x.in", 0, USH_JOB_READY, "5.4.5"},
-    {"drop-before-dot@x.in", 0, USH_JOB_READY, ""},
+    {"asha@x.in", 1, USH_JOB_DONE, "250", false},
+    {"refuse@x.in", 0, USH_JOB_DEAD, "550", false},
+    {"late-refuse@x.in", 0, USH_JOB_DEAD, "554", false},
+    {"tempfail@x.in", 0, USH_JOB_READY, "451", false},
+    {"quota@x.in", 0, USH_JOB_READY, "5.4.5", true},
+    {"drop-before-dot@x.in", 0, USH_JOB_READY, "", false},
     /* Once more with the same bytes; then nobody knows, and a person decides. */
-    {"drop-after-dot@x.in", 2, USH_JOB_HELD, ""},
+    {"drop-after-dot@x.in", 2, USH_JOB_HELD, "", false},
 };
 
 #define JOB_FIELDS(F, R)                                                                           \
@@ -160,8 +162,14 @@ static int story(void *arg)
         ck_assert(ush_sleep(10 * USH_MS) == 0);
         ck_assert_msg(ush_now_ns() < until, "state %d, note %s", (int)seen.state, seen.note);
         ck_assert_int_ge(ush_read(x->fest.db, see_job, &seen), 0);
-    } while (seen.state != (int64_t)c->state || seen.tries == 0);
+    } while (seen.state != (int64_t)c->state || !seen.note[0]);
     ck_assert_msg(strstr(seen.note, c->note) != NULL, "%s", seen.note);
+    ck_assert_int_eq(seen.tries > 0, !c->pauses);
+    struct ush_rows pauses;
+    ck_assert_int_eq(mail_pauses(&x->fest, &x->arena, &pauses), 0);
+    ck_assert_uint_eq(pauses.count, c->pauses ? 1 : 0);
+    if (c->pauses)
+        ck_assert(ush_text_starts(((struct mail_pause *)pauses.at)->reason, USH_T("550 5.4.5")));
     ush_jobs_stop(w.jobs);
     ck_assert_int_eq(ush_scope_close(&scope), 0);
     check_journal(c);

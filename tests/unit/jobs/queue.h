@@ -113,10 +113,15 @@ static inline struct ush_db *queue_open_with(const char *more)
                                                              &op_join, NULL};
     static char script[16384];
     if (!script[0]) {
-        FILE *f = fopen("migrations/sqlite/0001_jobs.sql", "r");
-        ck_assert_msg(f != NULL, "run the tests in the top folder");
-        size_t n = fread(script, 1, sizeof script - 1, f);
-        fclose(f);
+        static const char *const files[] = {"migrations/sqlite/0001_jobs.sql",
+                                            "migrations/sqlite/0004_job_lanes.sql"};
+        size_t n = 0;
+        for (size_t i = 0; i < USH_COUNT(files); i++) {
+            FILE *f = fopen(files[i], "r");
+            ck_assert_msg(f != NULL, "run the tests in the top folder");
+            n += fread(script + n, 1, sizeof script - 1 - n, f);
+            fclose(f);
+        }
         snprintf(script + n, sizeof script - n, "%s%s", cut_off_schema, more);
     }
     int error;
