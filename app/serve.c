@@ -24,6 +24,7 @@
 
 #include "server.h"
 #include "usher/net.h"
+#include "web/access.h"
 
 enum { ORPHANS_MS = 5000 };
 
@@ -349,6 +350,17 @@ static int openapi(struct cli *cli)
     return CLI_OK;
 }
 
+static int routes(struct cli *cli)
+{
+    struct ush_buf b;
+    (void)cli;
+    ush_buf_init(&b, 1 << 20);
+    access_dump(&b);
+    fputs(ush_buf_text(&b).at, stdout);
+    ush_buf_fini(&b);
+    return CLI_OK;
+}
+
 const struct cli_command serve_commands[] = {
     {.name = "serve",
      .summary = "serve pages and API, send mails",
@@ -377,4 +389,8 @@ const struct cli_command serve_commands[] = {
      .summary = "print the API as OpenAPI 3.1",
      .help = "Prints the document that the server shows at /openapi.json.",
      .run = openapi},
+    {.name = "routes",
+     .summary = "print every address and who may ask",
+     .help = "Prints method, path and roles of every route as JSON.",
+     .run = routes},
     {0}};

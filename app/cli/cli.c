@@ -21,6 +21,7 @@ static const struct cli_command *groups[] = {
     cli_event_commands,
     cli_reg_commands,
     cli_mail_commands,
+    cli_admin_commands,
 };
 
 enum { ARENA_BYTES = 512 << 20, WORDS_MAX = 64, OPTION_NAME_MAX = 40 };

@@ -5,7 +5,7 @@
  *     cli.c     finds the command, reads options, opens      event.c   usher event ...
  *     print.c   sentences, records, tables, progress         reg.c     usher reg ...
  *     store.c   init, migrate, verify, version               mail.c    usher mail ...
- *     doctor.c  usher doctor
+ *     doctor.c  usher doctor                          admin.c   usher admin ...
  *
  * A command is a row in the table of cli.c. Its options are the row's own, `--json`, and every
  * setting of the program (`--database-url`, `--workers`, …), which override the environment. A
@@ -63,7 +63,7 @@ struct cli_command {
 
 /* The groups of commands, one file each, ended by a NULL name. */
 extern const struct cli_command cli_event_commands[], cli_reg_commands[], cli_mail_commands[],
-    cli_store_commands[], cli_doctor_commands[];
+    cli_store_commands[], cli_doctor_commands[], cli_admin_commands[];
 
 /* Runs what argv says. `first` is the group of the floor above (serve, openapi), which help shows
  * first. An exit code. */

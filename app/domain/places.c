@@ -54,6 +54,38 @@ int number_read(struct ush_tx *tx, const struct ush_statement *s, int64_t *ret,
     return 0;
 }
 
+int rows_view(struct ush_tx *view, const struct asking *r)
+{
+    struct ush_rows rows;
+    if (r->one) {
+        int found = ush_one(view, r->statement, r->record, r->one, r->values, r->value_count);
+        return found < 0    ? found
+               : found == 0 ? USH_ENOTFOUND
+                            : row_keep(r->record, r->one, r->arena);
+    }
+    USH_TRY(ush_all(view, r->statement, r->record, ASKING_MAX, &rows, r->values, r->value_count));
+    char *at = ush_arena_alloc(r->arena, (rows.count + 1) * r->record->bytes);
+    if (!at)
+        return USH_ELIMIT;
+    if (rows.count)
+        memcpy(at, rows.at, rows.count * r->record->bytes);
+    for (size_t i = 0; i < rows.count; i++)
+        USH_TRY(row_keep(r->record, at + i * r->record->bytes, r->arena));
+    *r->all = (struct ush_rows){at, rows.count};
+    return 0;
+}
+
+static int read_view(struct ush_tx *view, void *arg)
+{
+    return rows_view(view, arg);
+}
+
+int rows_read(struct ush_db *db, const struct asking *r)
+{
+    struct asking copy = *r;
+    return ush_read(db, read_view, &copy);
+}
+
 int places_lock(struct ush_tx *tx, int64_t event, int64_t registration, struct locked *ret)
 {
     ush_text ids = ush_arena_printf(tx->arena, "[%lld]", (long long)event);

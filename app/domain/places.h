@@ -49,6 +49,21 @@ USH_RECORD(stamp, STAMP_FIELDS)
 
 /* Copies the texts of a row out of the memory of its view. 0 or USH_ELIMIT. */
 int row_keep(const struct ush_record *r, void *row, struct ush_arena *arena);
+/* One statement that asks, and where its rows go, copied out of their view. */
+struct asking {
+    const struct ush_statement *statement;
+    const struct ush_record *record;
+    const struct ush_value *values;
+    size_t value_count;
+    struct ush_arena *arena;
+    void *one;            /* the first row, or */
+    struct ush_rows *all; /* all of them */
+};
+enum { ASKING_MAX = 10000 };
+/* 0; USH_ENOTFOUND when there is no row for `one`. May suspend. */
+int rows_read(struct ush_db *db, const struct asking *r);
+/* The same inside a view. */
+int rows_view(struct ush_tx *view, const struct asking *r);
 /* The first column, named number, of the first row; 0 when there is none. 0 or a negative code. */
 int number_read(struct ush_tx *tx, const struct ush_statement *s, int64_t *ret,
                 const struct ush_value *values, size_t n);

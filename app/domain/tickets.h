@@ -39,7 +39,19 @@ void keys_derive(struct keys *k, const uint8_t master[32]);
  * other negated errno, with a sentence. Blocking; for start-up. */
 int keys_load(struct keys *k, const char *path, struct ush_buf *ret_problem);
 
-enum hash_use { HASH_REQUEST, HASH_FINGERPRINT, HASH_PERSON, HASH_SCHOOL, HASH_TEAM, HASH_ADDRESS };
+enum hash_use {
+    HASH_REQUEST,
+    HASH_FINGERPRINT,
+    HASH_PERSON,
+    HASH_SCHOOL,
+    HASH_TEAM,
+    HASH_ADDRESS,
+    HASH_SESSION, /* of a cookie's token */
+    HASH_FORM,    /* of a token, for the hidden field of its forms */
+    HASH_PAIR,    /* of a device's one-time code */
+    HASH_SETUP,
+    HASH_SCAN,
+};
 /* Keyed hash of an event id (0 = the whole fest) and texts; lengths are hashed too. */
 void keys_hash(const struct keys *k, enum hash_use use, int64_t event, const ush_text *parts,
                size_t n, uint8_t ret[KEY_BYTES]);

@@ -37,7 +37,8 @@ struct limits {
 
 void limits_set(struct limits *l, const struct settings *s)
 {
-    const char *texts[LIMIT_KINDS] = {s->limit_email, s->limit_browser, s->limit_addr};
+    const char *texts[LIMIT_KINDS] = {s->limit_email, s->limit_browser, s->limit_addr, "5/60",
+                                      "50/60"};
     for (int i = 0; i < LIMIT_KINDS; i++) {
         int64_t count = 0, seconds = 0;
         settings_limit(texts[i], &count, &seconds);

@@ -149,6 +149,8 @@ int reply_form(struct ush_request *rq, const struct form_view *v)
     /* May be kept for the back button, which has to bring back the same rid; never shared, and
      * whoever follows a link gets a fresh one. */
     ush_reply_header(rq, "Cache-Control", USH_T("private, no-cache"));
+    /* Without a referrer browsers hide the origin too, which the form is checked by. */
+    ush_reply_header(rq, "Referrer-Policy", USH_T("same-origin"));
     ush_buf_init(&b, PAGE_BYTES_MAX);
     page_form(&b, &f, v);
     return send_page(rq, v->status, &b);

@@ -40,3 +40,6 @@ PROBLEM(not_confirmed, "not_confirmed", 409, "There is no ticket",
         "Only a confirmed registration has a ticket.");
 PROBLEM(foreign_origin, "foreign_origin", 403, "This form was sent from another site",
         "Forms are accepted from this site only.");
+PROBLEM(session_over, "unauthenticated", 401, "Please log in",
+        "The session is over: 12 hours after its last use, or because the account changed.");
+PROBLEM(forbidden, "forbidden", 403, "Not allowed", "This account may not do this.");

@@ -13,6 +13,7 @@
  * with the page; double click, back and "send again?" all repeat it. Only what was stored is
  * remembered: a refusal may be followed by success with the same key.
  */
+#include "web/access.h"
 #include "web/form.h"
 #include "web/handlers.h"
 
@@ -21,23 +22,6 @@
 #define BROWSER_COOKIE "usher_browser"
 
 enum { KEY_MIN = 8, KEY_MAX = 255, RID_BYTES = 16, RID_CHARS = 26 };
-
-/* A connection from this machine is a proxy's or the operator's, not a student's. */
-static bool is_local(ush_text client)
-{
-    return ush_text_starts(client, USH_T("127.")) || ush_text_equal(client, USH_T("::1")) ||
-           ush_text_equal(client, USH_T("unix"));
-}
-
-/* An IPv6 customer has a whole /64: the first four groups. */
-static ush_text network_of(ush_text client)
-{
-    int groups = 0;
-    for (size_t i = 0; i < client.len; i++)
-        if (client.at[i] == ':' && ++groups == 4)
-            return (ush_text){client.at, i};
-    return client;
-}
 
 static int spend_limits(struct ush_request *rq, ush_text email)
 {
@@ -200,26 +184,6 @@ int web_form(struct ush_request *rq)
                          ush_arena_printf(rq->arena, "%s=%.*s; Path=/; HttpOnly; SameSite=Lax",
                                           BROWSER_COOKIE, USH_PR(new_rid(rq))));
     return reply_form(rq, &v);
-}
-
-/* A page of another site may not send this form; a missing header is an old browser. */
-static int check_origin(struct ush_request *rq)
-{
-    ush_text site = ush_header(rq, "Sec-Fetch-Site"), origin = ush_header(rq, "Origin");
-    if (site.at &&
-        (ush_text_equal(site, USH_T("same-origin")) || ush_text_equal(site, USH_T("none"))))
-        return 0;
-    if (!site.at && !origin.at)
-        return 0;
-    ush_text host = origin;
-    ssize_t at = ush_text_find(origin, '/');
-    if (at >= 0 && (size_t)at + 2 <= origin.len)
-        host = (ush_text){origin.at + at + 2, origin.len - (size_t)at - 2};
-    if (origin.at && ush_text_equal_nocase(host, rq->head->host))
-        return 0;
-    if (origin.at && ush_text_equal(origin, ush_text_of(web_of(rq)->settings->base_url)))
-        return 0;
-    return ush_problem(rq, &problem_foreign_origin, "Please use the form on this site.");
 }
 
 /* An address like gmial.com is asked about once; the second time it is taken as it is. */

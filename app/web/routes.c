@@ -2,8 +2,11 @@
  * routes.c - every address of this program, one row each.
  *
  * A row says who answers, what the body is decoded into, which problems it can answer with, and
- * what it is for. /openapi.json and /docs are made from these rows. `.is_page` rows are for people.
+ * who may ask, and what it is for. /openapi.json and /docs are made from these rows. `.is_page`
+ * rows are for people.
  */
+#include "web/access.h"
+#include "web/admin.h"
 #include "web/form.h"
 #include "web/handlers.h"
 #include "web/pages.h"
@@ -29,76 +32,98 @@
 #define BEARER_DOC                                                                                 \
     "`Authorization: Bearer` with the token of the private link (the last part of `manage_url`)."
 
+/* Who may ask (access.h); a row without is for nobody. */
+#define FOR(who) .access = ACCESS_##who
+#define ALL FOR(ALL)
+
 const struct ush_route web_routes[] = {
     /* ---- the main job ---- */
-    {"POST", "/register", web_register, .group = "Registering",
+    {"POST", "/register", web_register, ALL, .group = "Registering",
      .doc = "Register for an event.\n" REGISTER_DOC, .body = &register_body_record,
      .reply = &registration_reply_record, .reply_status = 201, .faults_to_handler = true,
      .problems = REGISTER_PROBLEMS},
-    {"POST", "/api/v1/events/{slug}/registrations", web_register_here, .group = "Registering",
+    {"POST", "/api/v1/events/{slug}/registrations", web_register_here, ALL, .group = "Registering",
      .doc = "Register for the event of the path.\n" REGISTER_DOC, .body = &register_here_record,
      .reply = &registration_reply_record, .reply_status = 201, .faults_to_handler = true,
      .problems = REGISTER_PROBLEMS},
-    {"GET", "/e/{slug}/register", web_form, .is_page = true, .doc = "The form."},
-    {"POST", "/e/{slug}/register", web_form_post, .is_page = true, .doc = "The form as it is sent.",
-     .body = &register_form_record, .takes_form = true, .faults_to_handler = true},
+    {"GET", "/e/{slug}/register", web_form, ALL, .is_page = true, .doc = "The form."},
+    {"POST", "/e/{slug}/register", web_form_post, ALL, .is_page = true,
+     .doc = "The form as it is sent.", .body = &register_form_record, .takes_form = true,
+     .faults_to_handler = true},
 
     /* ---- events ---- */
-    {"GET", "/", web_home, .is_page = true, .doc = "All events.", .query = &events_query_record},
-    {"GET", "/e/{slug}", web_event, .is_page = true, .doc = "One event."},
-    {"GET", "/api/v1/events", web_api_events, .group = "Events",
+    {"GET", "/", web_home, ALL, .is_page = true, .doc = "All events.",
+     .query = &events_query_record},
+    {"GET", "/e/{slug}", web_event, ALL, .is_page = true, .doc = "One event."},
+    {"GET", "/api/v1/events", web_api_events, ALL, .group = "Events",
      .doc = "List events.\nSorted by start. `next` is the cursor of the next page.",
      .query = &events_query_record, .reply = &events_reply_record, .cache = "public, max-age=5",
      .problems = PROBLEMS(&ush_problem_validation)},
-    {"GET", "/api/v1/events/{slug}", web_api_event, .group = "Events", .doc = "Read one event.",
-     .reply = &event_reply_record, .cache = "public, max-age=5",
+    {"GET", "/api/v1/events/{slug}", web_api_event, ALL, .group = "Events",
+     .doc = "Read one event.", .reply = &event_reply_record, .cache = "public, max-age=5",
      .problems = PROBLEMS(&problem_no_event)},
-    {"GET", "/api/v1/events/{slug}/availability", web_api_availability, .group = "Events",
+    {"GET", "/api/v1/events/{slug}/availability", web_api_availability, ALL, .group = "Events",
      .doc = "Ask what a newcomer would meet now.\nAt most a second old.",
      .reply = &availability_record, .cache = "public, max-age=1",
      .problems = PROBLEMS(&problem_no_event)},
 
     /* ---- one registration ---- */
-    {"GET", "/api/v1/registrations/{id}", web_api_registration, .group = "Registrations",
+    {"GET", "/api/v1/registrations/{id}", web_api_registration, ALL, .group = "Registrations",
      .doc = "Read a registration.\n" BEARER_DOC, .reply = &registration_reply_record,
      .problems = PROBLEMS(&problem_unauthenticated, &problem_no_registration)},
-    {"POST", "/api/v1/registrations/{id}/cancel", web_api_cancel, .group = "Registrations",
+    {"POST", "/api/v1/registrations/{id}/cancel", web_api_cancel, ALL, .group = "Registrations",
      .doc = "Cancel a registration.\nThe longest waiting moves up at once. Cancelling twice is the "
             "same as once. " BEARER_DOC,
      .reply = &registration_reply_record,
      .problems =
          PROBLEMS(&problem_unauthenticated, &problem_no_registration, &problem_deadline_passed)},
-    {"POST", "/api/v1/registrations/{id}/resend", web_api_resend, .group = "Registrations",
+    {"POST", "/api/v1/registrations/{id}/resend", web_api_resend, ALL, .group = "Registrations",
      .doc = "Mail the ticket and the private link again.\nAt most once an hour. " BEARER_DOC,
      .reply = &registration_reply_record, .reply_status = 202,
      .problems = PROBLEMS(&problem_unauthenticated, &problem_no_registration, &problem_too_soon)},
-    {"GET", "/r/{token}", web_ticket, .is_page = true, .doc = "The ticket."},
-    {"GET", "/r/{token}/ticket.svg", web_ticket_svg, .is_page = true, .doc = "Its QR code."},
-    {"GET", "/r/{token}/ticket.png", web_ticket_png, .is_page = true, .doc = "Its QR code."},
-    {"GET", "/r/{token}/event.ics", web_ticket_ics, .is_page = true, .doc = "A calendar file."},
-    {"GET", "/r/{token}/cancel", web_ticket_cancel_form, .is_page = true, .doc = "Cancel? Asks."},
-    {"POST", "/r/{token}/cancel", web_ticket_cancel, .is_page = true, .doc = "Cancels."},
-    {"POST", "/r/{token}/resend", web_ticket_resend, .is_page = true, .doc = "Mails it again."},
-    {"GET", "/t/{ticket}", web_ticket_scan, .is_page = true, .doc = "What a QR code opens."},
-    {"GET", "/T/{ticket}", web_ticket_scan, .is_page = true, .doc = "The same in capitals."},
+    {"GET", "/r/{token}", web_ticket, ALL, .is_page = true, .doc = "The ticket."},
+    {"GET", "/r/{token}/ticket.svg", web_ticket_svg, ALL, .is_page = true, .doc = "Its QR code."},
+    {"GET", "/r/{token}/ticket.png", web_ticket_png, ALL, .is_page = true, .doc = "Its QR code."},
+    {"GET", "/r/{token}/event.ics", web_ticket_ics, ALL, .is_page = true,
+     .doc = "A calendar file."},
+    {"GET", "/r/{token}/cancel", web_ticket_cancel_form, ALL, .is_page = true,
+     .doc = "Cancel? Asks."},
+    {"POST", "/r/{token}/cancel", web_ticket_cancel, ALL, .is_page = true, .doc = "Cancels."},
+    {"POST", "/r/{token}/resend", web_ticket_resend, ALL, .is_page = true,
+     .doc = "Mails it again."},
+    {"GET", "/t/{ticket}", web_ticket_scan, ALL, .is_page = true, .doc = "What a QR code opens."},
+    {"GET", "/T/{ticket}", web_ticket_scan, ALL, .is_page = true, .doc = "The same in capitals."},
+
+    /* ---- for organisers ---- */
+    {"GET", "/admin/login", web_login, ALL, .is_page = true, .doc = "Login."},
+    {"POST", "/admin/login", web_login_post, ALL, .is_page = true, .doc = "Logs in.",
+     .body = &login_form_record, .takes_form = true, .faults_to_handler = true},
+    {"POST", "/admin/logout", web_logout, FOR(ANY), .is_page = true, .doc = "Logs out."},
+    {"GET", "/admin/setup/{token}", web_setup, ALL, .is_page = true, .doc = "The first owner."},
+    {"POST", "/admin/setup/{token}", web_setup_post, ALL, .is_page = true,
+     .doc = "Makes the first owner.", .body = &setup_form_record, .takes_form = true,
+     .faults_to_handler = true},
+    {"GET", "/admin/pair/{code}", web_pair, ALL, .is_page = true, .doc = "Pair this phone? Asks."},
+    {"POST", "/admin/pair/{code}", web_pair_post, ALL, .is_page = true, .doc = "Pairs it."},
+    {"GET", "/admin", web_admin, FOR(LOOK), .is_page = true, .doc = "Dashboard."},
 
     /* ---- about the program ---- */
-    {"GET", "/openapi.json", ush_openapi_handler, .group = "About",
+    {"GET", "/openapi.json", ush_openapi_handler, ALL, .group = "About",
      .doc = "This API as OpenAPI 3.1.", .cache = "public, max-age=300"},
-    {"GET", "/docs", ush_docs_handler, .is_page = true, .doc = "This API for people.",
+    {"GET", "/docs", ush_docs_handler, ALL, .is_page = true, .doc = "This API for people.",
      .cache = "public, max-age=300"},
-    {"GET", "/healthz", web_healthz, .group = "About", .doc = "Is this process alive?",
+    {"GET", "/healthz", web_healthz, ALL, .group = "About", .doc = "Is this process alive?",
      .runs_on = USH_LOOP},
-    {"GET", "/readyz", web_readyz, .group = "About", .doc = "Can it read and store?",
+    {"GET", "/readyz", web_readyz, ALL, .group = "About", .doc = "Can it read and store?",
      .problems = PROBLEMS(&ush_problem_unavailable)},
-    {"GET", "/metrics", web_metrics, .group = "About",
+    {"GET", "/metrics", web_metrics, ALL, .group = "About",
      .doc = "Counters in Prometheus' text format, for this machine only.",
      .problems = PROBLEMS(&ush_problem_not_found)},
-    {"GET", "/outbox", web_outbox, .is_page = true, .runs_on = USH_THREAD,
+    {"GET", "/outbox", web_outbox, ALL, .is_page = true, .runs_on = USH_THREAD,
      .doc = "Mails written to files, for trying out."},
-    {"GET", "/outbox/{file}", web_outbox_mail, .is_page = true, .runs_on = USH_THREAD,
+    {"GET", "/outbox/{file}", web_outbox_mail, ALL, .is_page = true, .runs_on = USH_THREAD,
      .doc = "One of them."},
-    {"GET", "/assets/{file}", web_asset, .is_page = true, .doc = "Style sheet and icon."},
+    {"GET", "/assets/{file}", web_asset, ALL, .is_page = true, .doc = "Style sheet and icon."},
 };
 const size_t web_route_count = USH_COUNT(web_routes);
 
@@ -111,6 +136,7 @@ struct ush_http_options web_http_options(struct web *w)
         .title = w && w->settings->name[0] ? w->settings->name : "Usher",
         .version = USHER_VERSION,
         .app = w,
+        .admit = web_admit,
         .problem_page = reply_problem_page,
     };
 }

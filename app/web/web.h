@@ -13,6 +13,10 @@
  *     outbox.c         the mails that were written to files, for trying things out
  *     limits.c         how often somebody may ask
  *     health.c         /healthz, /readyz, /metrics
+ *     access.c         who may ask what: sessions and roles
+ *     admin.c          the organisers' pages: their frame, and in admin.h what they share
+ *     admin_login.c    login, the first owner, pairing a phone
+ *     admin_home.c     the dashboard
  *
  * A handler is straight-line code: it may wait, and its answer is one call. A handler that fails
  * returns a negative code, which becomes a problem document or a problem page.
@@ -32,8 +36,9 @@ struct web {
     const struct settings *settings;
     struct limits *limits; /* shared by all workers; NULL = none */
     const struct ush_worker
-        *worker;            /* whose shared blocks hold struct ush_http_stats; may be NULL */
-    int64_t probe_again_ns; /* /readyz: when to try again whether changes are stored */
+        *worker;                /* whose shared blocks hold struct ush_http_stats; may be NULL */
+    struct ush_pool *passwords; /* of this loop, made at the first login */
+    int64_t probe_again_ns;     /* /readyz: when to try again whether changes are stored */
     int probe_result;
 };
 
@@ -54,7 +59,7 @@ extern const struct ush_problem problem_sold_out, problem_already_registered, pr
     problem_school_limit, problem_not_open, problem_closed, problem_event_cancelled,
     problem_key_reused, problem_key_invalid, problem_no_event, problem_no_registration,
     problem_unauthenticated, problem_deadline_passed, problem_too_soon, problem_not_confirmed,
-    problem_foreign_origin;
+    problem_foreign_origin, problem_session_over, problem_forbidden;
 
 /* ---- records of the API (reply.c) ------------------------------------------------------------ */
 
@@ -114,7 +119,14 @@ ush_text manage_link(struct ush_request *rq, int64_t id, int64_t manage_rev, con
 
 /* ---- limits (limits.c) ----------------------------------------------------------------------- */
 
-enum limit_kind { LIMIT_EMAIL, LIMIT_BROWSER, LIMIT_ADDRESS, LIMIT_KINDS };
+enum limit_kind {
+    LIMIT_EMAIL,
+    LIMIT_BROWSER,
+    LIMIT_ADDRESS,
+    LIMIT_LOGIN, /* by account */
+    LIMIT_LOGIN_ADDRESS,
+    LIMIT_KINDS
+};
 struct limits;
 /* In memory shared by the workers, made before they are. NULL without memory. */
 struct limits *limits_new(const struct settings *s);

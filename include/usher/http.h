@@ -143,6 +143,7 @@ struct ush_request {
     char id[27];               /* X-Request-Id: the client's if sane, else made here */
     bool is_https;             /* by the trusted proxy's word */
     void *app;                 /* ush_http_options.app */
+    void *caller;              /* who asks: set by ush_http_options.admit, for the handler */
     struct ush_conn *conn;     /* private */
 };
 
@@ -231,6 +232,7 @@ struct ush_route {
     const struct ush_problem *const *problems; /* NULL-terminated: what it can answer */
     const struct ush_asset *asset;             /* instead of a handler: serves this file */
     const char *cache; /* Cache-Control of its good answers; NULL = no-store */
+    uint32_t access;   /* who may ask; for ush_http_options.admit, which knows what it means */
 };
 
 /* ---- the server ----------------------------------------------------------------------------- */
@@ -244,6 +246,9 @@ struct ush_http_options {
     const char *trusted_proxies;          /* "127.0.0.0/8 ::1 unix"; NULL = nobody */
     const char *title, *version;          /* of the API, for the documents */
     void *app;                            /* rq->app */
+    /* Lets a request in, or not: called before its body is decoded, for every row but assets. 0 =
+     * go on; 1 = it has answered; negative = as of a handler. May suspend, except for USH_LOOP. */
+    int (*admit)(struct ush_request *rq);
     /* Renders a problem for a browser; NULL = problem documents for everybody. Calls ush_reply;
      * must not suspend (it may run on the loop's stack). */
     int (*problem_page)(struct ush_request *rq, const struct ush_problem *p, const char *detail);

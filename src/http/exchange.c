@@ -3,7 +3,10 @@
  *
  * A request that may wait runs in a task; it comes there in a parcel (http.h).
  *
- *    begin --> decode --bad--> problem ----+
+ *    begin --> admit --no--> its answer, or a problem
+ *                 | yes
+ *                 v
+ *              decode --bad--> problem ----+
  *                 | good                   |
  *                 v                        v
  *              handler --result < 0--> problem --> reply --> bytes --> next request, or the end
@@ -137,10 +140,19 @@ static int call_in_thread(void *arg)
     return x->rq.route->handler(&x->rq);
 }
 
+/* The gate before the body is looked at: 0, 1 when it has answered, or a negative code. */
+static int admit(struct ush__exchange *x)
+{
+    int (*gate)(struct ush_request *) = x->rq.conn->http->o.admit;
+    return gate ? gate(&x->rq) : 0;
+}
+
 static int call_handler(struct ush__exchange *x)
 {
-    int r = ush__body_decode(x);
-    if (r < 0)
+    int r = admit(x);
+    if (r == 0)
+        r = ush__body_decode(x);
+    if (r != 0)
         return r;
     if (x->rq.route->runs_on == USH_THREAD)
         r = ush_offload(ush_blocking_pool(), call_in_thread, x);
@@ -245,7 +257,7 @@ void ush__exchange_inline(struct ush_conn *c, struct ush__input *in, const struc
         set_match(&x, match);
         if (x.rq.route->asset)
             result = ush_reply_asset(&x.rq, x.rq.route->asset);
-        else if ((result = ush__body_decode(&x)) == 0)
+        else if ((result = admit(&x)) == 0 && (result = ush__body_decode(&x)) == 0)
             result = x.rq.route->handler(&x.rq);
     }
     finish(&x, result);

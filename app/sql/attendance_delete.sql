@@ -1,0 +1,1 @@
+DELETE FROM attendance WHERE registration_id = $1 AND ($2 = -1 OR position = $2)

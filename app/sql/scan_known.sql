@@ -1,0 +1,1 @@
+SELECT result, entered FROM scans WHERE scan_key = $1

@@ -1,0 +1,1 @@
+SELECT id, email, name, role, events, is_active, password, created_at FROM users WHERE id = $1
