@@ -29,6 +29,8 @@ USH_RECORD_DEFINE(fault_row, FAULT_ROW_FIELDS)
 USH_RECORD(totals, TOTALS_FIELDS)
 USH_RECORD_DEFINE(totals, TOTALS_FIELDS)
 
+static_assert(USH_JOBS_KEEP_MS == 2592000000, "sql/verify_mail.sql counts on it");
+
 static const struct check {
     const char *name;
     const struct ush_statement *statement;
@@ -49,7 +51,7 @@ static const struct check {
     {"event", &sql_verify_event, "a registration of event %lld, which is not there (%lld)"},
     {"duplicate", &sql_verify_duplicate, "one person in %lld registration expected, found in %lld"},
     {"dead_key", &sql_verify_dead_key, "a cancelled registration holds %lld keys; found %lld"},
-    {"mail", &sql_verify_mail, "%lld first mail is expected, %lld are there"},
+    {"mail", &sql_verify_mail, "%lld first mail is expected, %lld are there", true},
     {"mail_orphan", &sql_verify_mail_orphan,
      "a mail about a registration that is not there (%lld, %lld)"},
 };

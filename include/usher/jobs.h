@@ -54,6 +54,9 @@ enum {
     USH_JOB_CRASHES_MAX = 3,       /* a job that ended its worker this often is dead */
     USH_JOBS_AT_ONCE_MAX = 256,
 };
+/* Rows of jobs that are done are deleted when they ended this long ago, a few at a time, and their
+ * keys are free again. Dead and held ones wait for a person. */
+#define USH_JOBS_KEEP_MS (30 * INT64_C(86400000))
 
 /* A claimed job, as its function sees it. */
 struct ush_job {
@@ -118,8 +121,9 @@ struct ush_jobs_options {
     /* Jobs of these lanes together that all workers may claim. When so many were, the lanes are
      * paused until more may. 0 = any number. */
     uint32_t per_minute, per_day;
-    int wake_fd;   /* eventfd that says "there may be jobs"; -1 = only ask each second */
-    int64_t owner; /* identity of this process: from ush_job_owner */
+    int wake_fd;     /* eventfd that says "there may be jobs"; -1 = only ask each second */
+    int64_t owner;   /* identity of this process: from ush_job_owner */
+    int64_t keep_ms; /* how long the row of a job that is done stays; 0 = USH_JOBS_KEEP_MS */
 };
 struct ush_jobs; /* opaque */
 
@@ -191,9 +195,9 @@ int ush_hints_listen(void *hints); /* a task beside who runs them; may suspend *
 
 /* The operations behind all this, to be listed in ush_db_options.operations. */
 extern const struct ush_operation ush_op_jobs_claim, ush_op_job_mark, ush_op_job_end,
-    ush_op_jobs_renew, ush_op_jobs_release, ush_op_jobs_retry, ush_op_jobs_rest;
+    ush_op_jobs_renew, ush_op_jobs_release, ush_op_jobs_retry, ush_op_jobs_rest, ush_op_jobs_purge;
 #define USH_JOBS_OPERATIONS                                                                        \
     &ush_op_jobs_claim, &ush_op_job_mark, &ush_op_job_end, &ush_op_jobs_renew,                     \
-        &ush_op_jobs_release, &ush_op_jobs_retry, &ush_op_jobs_rest
+        &ush_op_jobs_release, &ush_op_jobs_retry, &ush_op_jobs_rest, &ush_op_jobs_purge
 
 #endif

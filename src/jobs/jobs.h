@@ -23,6 +23,9 @@ enum {
     USH__END_MS = 2000,     /* for storing an end while the process stops */
     USH__NOTE_BYTES = 200,
     USH__LANES_BYTES = 256,
+    USH__PURGE_ROWS = 50,         /* looked at by one purge: a rush hardly notices it */
+    USH__PURGE_PAUSE_MS = 1000,   /* between two purges that go on */
+    USH__PURGE_EVERY_MS = 600000, /* between two walks through the old rows */
 };
 
 #define USH__JOB_ID_FIELDS(F, R) F(R, I64, id)
@@ -85,6 +88,23 @@ USH_RECORD(ush__jobs_owner, USH__JOBS_OWNER_FIELDS)
     F(R, I64, id, .doc = "0: all of the lane")                                                     \
     F(R, TEXT, lane, .max = 20, .optional = true)
 USH_RECORD(ush__jobs_again, USH__JOBS_AGAIN_FIELDS)
+
+#define USH__JOB_AGE_FIELDS(F, R)                                                                  \
+    F(R, I64, id)                                                                                  \
+    F(R, I64, state)                                                                               \
+    F(R, I64, ended_at, .optional = true)                                                          \
+    F(R, I64, created_at)
+USH_RECORD(ush__job_age, USH__JOB_AGE_FIELDS)
+
+#define USH__JOBS_PURGE_FIELDS(F, R)                                                               \
+    F(R, I64, after, .doc = "Rows up to this id were looked at")                                   \
+    F(R, I64, keep_ms)
+USH_RECORD(ush__jobs_purge, USH__JOBS_PURGE_FIELDS)
+
+#define USH__JOBS_PURGED_FIELDS(F, R)                                                              \
+    F(R, I64, rows, .doc = "Rows deleted")                                                         \
+    F(R, I64, after, .doc = "Where to go on; 0 = that was all for now")
+USH_RECORD(ush__jobs_purged, USH__JOBS_PURGED_FIELDS)
 
 #define USH__JOBS_CHANGED_FIELDS(F, R) F(R, I64, rows, .doc = "Rows changed")
 USH_RECORD(ush__jobs_changed, USH__JOBS_CHANGED_FIELDS)

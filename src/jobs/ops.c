@@ -30,6 +30,9 @@ USH_RECORD_DEFINE(ush__job_mark, USH__JOB_MARK_FIELDS)
 USH_RECORD_DEFINE(ush__job_end, USH__JOB_END_FIELDS)
 USH_RECORD_DEFINE(ush__jobs_owner, USH__JOBS_OWNER_FIELDS)
 USH_RECORD_DEFINE(ush__jobs_again, USH__JOBS_AGAIN_FIELDS)
+USH_RECORD_DEFINE(ush__job_age, USH__JOB_AGE_FIELDS)
+USH_RECORD_DEFINE(ush__jobs_purge, USH__JOBS_PURGE_FIELDS)
+USH_RECORD_DEFINE(ush__jobs_purged, USH__JOBS_PURGED_FIELDS)
 USH_RECORD_DEFINE(ush__jobs_changed, USH__JOBS_CHANGED_FIELDS)
 
 /* ---- put ------------------------------------------------------------------------------------ */
@@ -389,6 +392,48 @@ const struct ush_operation ush_op_jobs_retry = {
     .in = &ush__jobs_again_record,
     .out = &ush__jobs_changed_record,
     .run = run_again,
+};
+
+/* ---- purge ---------------------------------------------------------------------------------- */
+
+static const struct ush_statement oldest = {
+    .name = "jobs_oldest",
+    .text = "SELECT id, state, ended_at, created_at FROM jobs WHERE id > $1 ORDER BY id LIMIT $2",
+};
+static const struct ush_statement drop = {
+    .name = "jobs_drop",
+    .text = "DELETE FROM jobs WHERE id = $1 AND state = 2",
+    .postgresql = "DELETE FROM jobs WHERE id = ANY ($1::bigint[]) AND state = 2",
+};
+
+/* Walks along the ids, which are in the order of putting, as far as rows can be old enough. So it
+ * needs no index, and when nothing is old it reads one row. */
+static int run_purge(struct ush_tx *tx, const void *in, void *out)
+{
+    const struct ush__jobs_purge *i = in;
+    struct ush__jobs_purged *o = out;
+    struct ush_rows rows;
+    struct ush__job_id ids[USH__PURGE_ROWS];
+    size_t n = 0;
+    int64_t horizon = tx->now_ms - i->keep_ms;
+    USH_TRY(ush_all(tx, &oldest, &ush__job_age_record, USH__PURGE_ROWS, &rows,
+                    USH_VALUES(i->after, USH__PURGE_ROWS)));
+    const struct ush__job_age *row = rows.at;
+    size_t k = 0;
+    for (; k < rows.count && row[k].created_at <= horizon; k++)
+        if (row[k].state == USH_JOB_DONE && row[k].ended_at <= horizon)
+            ids[n++].id = row[k].id;
+    o->after = k == USH__PURGE_ROWS ? row[k - 1].id : 0;
+    int r = n ? ush_exec_rows(tx, &drop, &ush__job_id_record, ids, n) : 0;
+    o->rows = r;
+    return r;
+}
+
+const struct ush_operation ush_op_jobs_purge = {
+    .name = "jobs_purge",
+    .in = &ush__jobs_purge_record,
+    .out = &ush__jobs_purged_record,
+    .run = run_purge,
 };
 
 /* ---- as calls ------------------------------------------------------------------------------- */

@@ -2,8 +2,8 @@
  * run.c - the worker: claims what there is room for, keeps the lease, waits for more.
  *
  * One task claims (the caller of ush_jobs_run), one renews the lease, one listens for wake-ups,
- * and every running job has one. Slots are made once, at_once of them, so the number of claimed
- * jobs is bounded and a claim allocates only what its rows need.
+ * one deletes old rows, and every running job has one. Slots are made once, at_once of them, so the
+ * number of claimed jobs is bounded and a claim allocates only what its rows need.
  *
  * Invariants
  *  1. A slot is in `free`, in `alone` (claimed, waits for an empty worker) or in `held` (its task
@@ -90,6 +90,25 @@ static int keep_lease(void *arg)
         }
         ush_warn("jobs.renew", "the lease is not renewed: %s", ush_error_text(r));
         wait_ms = USH__ASK_MS;
+    }
+    return 0;
+}
+
+/* ---- old rows ------------------------------------------------------------------------------- */
+
+static int purge(void *arg)
+{
+    struct ush_jobs *j = arg;
+    struct ush__jobs_purge in = {.keep_ms = j->o.keep_ms};
+    for (int64_t wait_ms = USH__PURGE_PAUSE_MS; ush_sleep(wait_ms * USH_MS) >= 0;) {
+        char room[64];
+        struct ush_arena arena;
+        struct ush__jobs_purged out = {0};
+        ush_arena_init(&arena, room, sizeof room, 64 << 10);
+        int r = ush_change(j->o.db, &ush_op_jobs_purge, &in, &out, &arena);
+        ush_arena_fini(&arena);
+        in.after = r < 0 ? 0 : out.after; /* the next walk begins anew, so it needs no care */
+        wait_ms = in.after ? USH__PURGE_PAUSE_MS : USH__PURGE_EVERY_MS;
     }
     return 0;
 }
@@ -275,6 +294,7 @@ static int init(struct ush_jobs *j, const struct ush_jobs_options *o)
 {
     *j = (struct ush_jobs){.o = *o};
     j->o.at_once = o->at_once ? o->at_once : AT_ONCE;
+    j->o.keep_ms = o->keep_ms ? o->keep_ms : USH_JOBS_KEEP_MS;
     assert(j->o.at_once <= USH_JOBS_AT_ONCE_MAX);
     struct ush_buf lanes;
     ush_buf_init(&lanes, sizeof j->lanes - 1);
@@ -305,6 +325,8 @@ int ush_jobs_run(const struct ush_jobs_options *o, struct ush_jobs **ret_jobs)
     *ret_jobs = &j;
     ush_scope_open(&j.scope, &(struct ush_scope_options){.name = "jobs", .keep_going = true});
     r = ush_spawn(&j.scope, keep_lease, &j);
+    if (r >= 0)
+        r = ush_spawn(&j.scope, purge, &j);
     if (r >= 0 && o->wake_fd >= 0) {
         fcntl(o->wake_fd, F_SETFL, fcntl(o->wake_fd, F_GETFL) | O_NONBLOCK);
         r = ush_spawn(&j.scope, listen_for_hints, &j);

@@ -5,8 +5,9 @@
 #include "fixture.h"
 
 static const struct planted {
-    const char *check; /* that must be among the findings */
+    const char *check; /* that must be among the findings; NULL: there is none */
     const char *sql;
+    const char *then; /* also */
 } faults[] = {
     {"taken", "UPDATE event_seats SET taken = 1"},
     {"waiting", "UPDATE event_seats SET waiting = 0"},
@@ -23,6 +24,10 @@ static const struct planted {
     {"mail", "DELETE FROM jobs WHERE subject = 4294967297"},
     {"mail", "INSERT INTO jobs (kind, lane, subject, payload, due_at, created_at) "
              "VALUES ('ticket', 'mail', 4294967297, x'', 0, 0)"},
+    {"mail", "DELETE FROM jobs WHERE subject = 4294967297",
+     "UPDATE registrations SET created_at = created_at - 29 * 86400000"},
+    {NULL, "DELETE FROM jobs WHERE subject = 4294967297",
+     "UPDATE registrations SET created_at = created_at - 31 * 86400000"},
     {"mail_orphan", "INSERT INTO jobs (kind, lane, subject, payload, due_at, created_at) "
                     "VALUES ('resend', 'mail', 77, x'', 0, 0)"},
     {"duplicate", "UPDATE participants SET dedupe_key = x'00112233445566778899aabbccddeeff'"},
@@ -34,7 +39,7 @@ static const struct planted {
 USH_RECORD(spoil, SPOIL_FIELDS)
 USH_RECORD_DEFINE(spoil, SPOIL_FIELDS)
 
-static struct ush_statement planted[USH_COUNT(faults)];
+static struct ush_statement planted[USH_COUNT(faults)][2];
 
 static int run_spoil(struct ush_tx *tx, const void *in, void *out)
 {
@@ -43,7 +48,9 @@ static int run_spoil(struct ush_tx *tx, const void *in, void *out)
     const struct spoil *s = in;
     (void)out;
     USH_TRY(ush_exec(tx, &unlock, USH_NO_VALUES));
-    return ush_exec(tx, &planted[s->which], USH_NO_VALUES);
+    if (planted[s->which][1].text)
+        USH_TRY(ush_exec(tx, &planted[s->which][1], USH_NO_VALUES));
+    return ush_exec(tx, &planted[s->which][0], USH_NO_VALUES);
 }
 static const struct ush_operation op_spoil = {
     .name = "spoil", .in = &spoil_record, .run = run_spoil};
@@ -68,7 +75,8 @@ static int story(void *arg)
     struct fixture *x = arg;
     struct verify_result v;
     const struct spoil in = {.sql = USH_T("x"), .which = which};
-    bool found = false;
+    const char *check = faults[which].check;
+    bool found = !check;
     fixture_open(x);
     fixture_import(x, "[{\"slug\":\"robots\",\"title\":\"R\",\"starts\":\"2030-03-14 10:00\","
                       "\"capacity\":2,\"waitlist\":\"5\",\"school_limit\":9}]");
@@ -78,9 +86,10 @@ static int story(void *arg)
     ck_assert_int_gt(ush_change(x->fest.db, &op_spoil, &in, NULL, &x->arena), 0);
     ck_assert_int_eq(verify_all(x->fest.db, NULL, &x->arena, &v), 0);
     for (size_t i = 0; i < v.findings.count; i++)
-        found |= ush_text_equal(((struct finding *)v.findings.at)[i].check,
-                                ush_text_of(faults[which].check));
-    ck_assert_msg(found, "%s: %s", faults[which].check, fixture_verify(x));
+        found = check ? found || ush_text_equal(((struct finding *)v.findings.at)[i].check,
+                                                ush_text_of(check))
+                      : false;
+    ck_assert_msg(found, "%s: %s", check ? check : "nothing", fixture_verify(x));
     fixture_close(x);
     return 0;
 }
@@ -101,7 +110,9 @@ int main(void)
     operations[n] = &op_spoil;
     fixture_operations = operations;
     for (size_t i = 0; i < USH_COUNT(faults); i++)
-        planted[i] = (struct ush_statement){"planted", faults[i].sql, NULL};
+        for (int k = 0; k < 2; k++)
+            planted[i][k] =
+                (struct ush_statement){"planted", k ? faults[i].then : faults[i].sql, NULL};
     Suite *suite = suite_create("verify");
     TCase *t = tcase_create("planted faults");
     suite_add_tcase(suite, t);

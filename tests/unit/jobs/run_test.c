@@ -371,6 +371,40 @@ RUN_TEST(an_end_waits_for_the_database)
     return 0;
 }
 
+static int64_t rows_left(void)
+{
+    int64_t n = 0;
+    for (int64_t id = 1; id <= 60; id++)
+        n += job_row(db, id).id == id;
+    return n;
+}
+
+RUN_TEST(rows_of_done_jobs_are_deleted_when_old)
+{
+    begin();
+    o.keep_ms = 3600 * 1000;
+    answers[0] = USH_EINVAL;
+    put_n("asked", "mail", 1);
+    put_n("quick", "mail", 57); /* more than one purge looks at */
+    start();
+    wait_state(1, USH_JOB_DEAD);
+    wait_state(58, USH_JOB_DONE);
+    ush_sleep(3000 * (int64_t)S);
+    put_n("quick", "mail", 1);
+    put_n("elsewhere", "mail", 1);
+    wait_state(59, USH_JOB_DONE);
+    ck_assert_int_eq(rows_left(), 60);
+    ush_sleep((600 + USH__PURGE_EVERY_MS / 1000) * (int64_t)S);
+    ck_assert_int_eq(job_row(db, 1).state, USH_JOB_DEAD);
+    ck_assert_int_eq(rows_left(), 3);
+    ush_sleep(3600 * (int64_t)S);
+    ck_assert_int_eq(job_row(db, 59).id, 0);
+    ck_assert_int_eq(rows_left(), 2); /* what needs a person, and what waits */
+    stop();
+    ush_db_close(db);
+    return 0;
+}
+
 RUN_TEST(an_unknown_kind_is_left_to_others)
 {
     begin();
@@ -430,6 +464,7 @@ int main(void)
     tcase_add_test(tc, no_lease_no_side_effect);
     tcase_add_test(tc, an_end_waits_for_the_database);
     tcase_add_test(tc, an_unknown_kind_is_left_to_others);
+    tcase_add_test(tc, rows_of_done_jobs_are_deleted_when_old);
     tcase_add_test(tc, a_wake_up_is_heard);
     suite_add_tcase(s, tc);
     SRunner *sr = srunner_create(s);
