@@ -20,6 +20,9 @@
  *     tcp_user_timeout while bytes are on their way. The URL may say otherwise.
  *  4. Behind a pooler (?unnamed=1) nothing is set for the session, because the next transaction
  *     may run in another one.
+ *  5. In a process that serves, whole tables are read only where there is no other way. A plan that
+ *     is made while a table holds a page of rows would read all of it, and the server keeps that
+ *     plan while the table grows by a hundred thousand rows in a minute.
  *
  * The steps of libpq run on the loop's own stack: TLS and GSSAPI go deep.
  */
@@ -190,8 +193,9 @@ static void fill(struct parameters *to, const struct plan *p, const struct host 
         return;
     const char *said = option_of(p, "options");
     snprintf(session, 256,
-             "%s -c statement_timeout=%lld -c idle_in_transaction_session_timeout=%d -c jit=off",
-             said ? said : "", (long long)p->o->limit_ms, IDLE_IN_TRANSACTION_MS);
+             "%s -c statement_timeout=%lld -c idle_in_transaction_session_timeout=%d -c jit=off%s",
+             said ? said : "", (long long)p->o->limit_ms, IDLE_IN_TRANSACTION_MS,
+             p->o->limit_ms ? " -c enable_seqscan=off" : "");
     add(to, "options", session);
 }
 
