@@ -146,6 +146,13 @@ class Postgres:
                   self.data)
         return self
 
+    def allow(self, network):
+        """Whoever is in it may do everything, also follow as a standby."""
+        with open(self.data / "pg_hba.conf", "a") as file:
+            for database in ("all", "replication"):
+                file.write(f"host {database} all {network} trust\n")
+        return self
+
     def make_standby_of(self, primary):
         self.tool("pg_basebackup", "--no-sync", "-c", "fast", "-R", "-D", self.data, "-d",
                   f"host={primary.address} port={primary.port} user={self.USER} "
@@ -239,7 +246,7 @@ def nginx_configuration(folder, *, http, https, servers, main=""):
     """
     plain = [a[1] for a in https if isinstance(a, tuple)]
     https = [a for a in https if not isinstance(a, tuple)]
-    text = CONFIG.read_text()
+    text, several = CONFIG.read_text(), len(servers) > 1
     for pattern, new in (
             (r"listen 80;", " ".join(f"listen {a};" for a in http)),
             (r"listen \[::\]:80;", ""),
@@ -247,8 +254,10 @@ def nginx_configuration(folder, *, http, https, servers, main=""):
                                                  *(f"listen {a};" for a in plain)])),
             (r"listen \[::\]:443 ssl http2;", ""),
             (r"server_name fest\.example;", "server_name localhost;"),
-            (r"server unix:/run/usher/http\.sock (.*);",
-             " ".join(rf"server {s} \1;" for s in servers)),
+            (r"\n    server unix:/run/usher/http\.sock (.*);",
+             "" if several else rf"\n    server {servers[0]} \1;"),
+            (r"\n    # server \S+ (.*);",
+             "".join(rf"\n    server {s} \1;" for s in servers) if several else ""),
             (r"/etc/letsencrypt/live/fest\.example/fullchain\.pem", f"{folder}/cert.pem"),
             (r"/etc/letsencrypt/live/fest\.example/privkey\.pem", f"{folder}/key.pem"),
             (r"root /usr/local/share/usher;", f"root {ROOT}/deploy;")):
