@@ -18,9 +18,12 @@
  *     standby is passed over and a promoted one is found.
  *  3. A peer that vanishes is noticed within VANISHED_MS: keep-alives while it is quiet,
  *     tcp_user_timeout while bytes are on their way. The URL may say otherwise.
- *  4. Behind a pooler (?unnamed=1) nothing is set for the session, because the next transaction
+ *  4. A server that we vanish from must let go of our locks: on one hot event everybody waits for
+ *     them. So it is asked to look whether we are still there, and to end a transaction in which
+ *     nothing is asked: ours never wait for anything but the server.
+ *  5. Behind a pooler (?unnamed=1) nothing is set for the session, because the next transaction
  *     may run in another one.
- *  5. In a process that serves, whole tables are read only where there is no other way. A plan that
+ *  6. In a process that serves, whole tables are read only where there is no other way. A plan that
  *     is made while a table holds a page of rows would read all of it, and the server keeps that
  *     plan while the table grows by a hundred thousand rows in a minute.
  *
@@ -34,10 +37,16 @@
 enum {
     HOSTS_MAX = 16,
     PARAMETERS_MAX = 64,
-    IDLE_IN_TRANSACTION_MS = 10000, /* the server ends what we have left open */
+    SESSION_MAX = 1024,
+    IDLE_MS = 2000,       /* in a transaction of a process that serves */
+    IDLE_TOOL_MS = 10000, /* of a command, which may compute between two questions */
 };
 #define CONNECT_MAX_NS (3 * USH_SECOND)
-#define VANISHED_MS "10000"
+#define VANISHED_MS "5000"
+/* The server's side of VANISHED_MS, also while it waits for a lock or runs a statement for us. */
+#define STILL_THERE                                                                                \
+    "-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=2 "             \
+    "-c client_connection_check_interval=500"
 
 struct host {
     char name[256], address[64], port[8];
@@ -172,7 +181,7 @@ static void add_unless_said(struct parameters *to, const struct plan *p, const c
 /* The later of two equal keywords wins with libpq, so what the URL says comes first and what must
  * be so comes last. */
 static void fill(struct parameters *to, const struct plan *p, const struct host *h,
-                 char session[256])
+                 char session[SESSION_MAX])
 {
     for (const PQconninfoOption *o = p->parsed; o->keyword; o++) {
         if (o->val && *o->val)
@@ -183,8 +192,8 @@ static void fill(struct parameters *to, const struct plan *p, const struct host 
     add(to, "port", h->port);
     add(to, "client_encoding", "UTF8");
     add_unless_said(to, p, "fallback_application_name", "usher");
-    add_unless_said(to, p, "keepalives_idle", "5");
-    add_unless_said(to, p, "keepalives_interval", "2");
+    add_unless_said(to, p, "keepalives_idle", "2");
+    add_unless_said(to, p, "keepalives_interval", "1");
     add_unless_said(to, p, "keepalives_count", "3");
     add_unless_said(to, p, "tcp_user_timeout", VANISHED_MS);
     if (p->host_count > 1)
@@ -192,9 +201,10 @@ static void fill(struct parameters *to, const struct plan *p, const struct host 
     if (p->is_unnamed)
         return;
     const char *said = option_of(p, "options");
-    snprintf(session, 256,
-             "%s -c statement_timeout=%lld -c idle_in_transaction_session_timeout=%d -c jit=off%s",
-             said ? said : "", (long long)p->o->limit_ms, IDLE_IN_TRANSACTION_MS,
+    snprintf(session, SESSION_MAX,
+             STILL_THERE " %s -c statement_timeout=%lld "
+                         "-c idle_in_transaction_session_timeout=%d -c jit=off%s",
+             said ? said : "", (long long)p->o->limit_ms, p->o->limit_ms ? IDLE_MS : IDLE_TOOL_MS,
              p->o->limit_ms ? " -c enable_seqscan=off" : "");
     add(to, "options", session);
 }
@@ -248,7 +258,7 @@ static int connect_to(const struct plan *p, struct host *h, PGconn **ret,
         snprintf(ret_trouble, USH__TROUBLE_MAX, "%.80s: %s", h->name, ush_error_text(r));
         return USH_EUNAVAILABLE;
     }
-    char session[256];
+    char session[SESSION_MAX];
     struct parameters parameters = {.n = 0};
     fill(&parameters, p, h, session);
     struct starting starting = {&parameters, NULL};
