@@ -2,9 +2,11 @@
  * mails.c - the mail jobs: from a row to a message that was taken.
  *
  *            file:                               smtp:
- *   compose                             compose, counted against the address's limits
+ *   compose                             compose
  *      |                                   |
- *   temp file, fsync, rename            mark 1: recipient and bytes are frozen in the row
+ *   mark 1                              mark 1: recipient and bytes are frozen in the row
+ *      |                                   |
+ *   temp file, fsync, rename               |
  *      |                                   |
  *    done                               send ... mark 2 ... final dot
  *                                          |        |           |
@@ -13,8 +15,11 @@
  * Invariants:
  *  1. All attempts of a job send one Message-ID and one Date: both follow from the row.
  *  2. Over SMTP all attempts send the same bytes.
- *  3. A mail to a file needs no marks: its name has the Message-ID, so a second run replaces it.
+ *  3. A mail to a file may be written twice: its name has the Message-ID, so a second run replaces
+ *     it.
  *  4. Only an attempt that stored mark 2 and got no answer may become a second copy.
+ *  5. A mail counts once against its address's limits, however often it is tried: the commit that
+ *     counts it stores mark 1.
  */
 #include "domain/mails.h"
 
@@ -60,7 +65,12 @@ struct ush_job_new mail_job(enum mail_kind kind, int64_t registration, int64_t n
 USH_RECORD(mail_count, MAIL_COUNT_FIELDS)
 USH_RECORD_DEFINE(mail_count, MAIL_COUNT_FIELDS)
 
-/* CHANGE_DONE: counted, may go. CHANGE_TOO_SOON: not before `until`. */
+#define MAIL_MARKED_FIELDS(F, R) F(R, I64, mark)
+USH_RECORD(mail_marked, MAIL_MARKED_FIELDS)
+USH_RECORD_DEFINE(mail_marked, MAIL_MARKED_FIELDS)
+
+/* CHANGE_DONE: counted and marked, or it was before; may go. CHANGE_TOO_SOON: not before `until`.
+ */
 static int allow_run(struct ush_tx *tx, const void *input, void *output)
 {
     const struct mail_allow *in = input;
@@ -79,13 +89,20 @@ static int allow_run(struct ush_tx *tx, const void *input, void *output)
         c.day_count = 0;
     }
     bool day = in->per_day && c.day_count >= in->per_day;
+    out->outcome = CHANGE_DONE;
     if (day || (in->per_hour && c.hour_count >= in->per_hour)) {
+        struct mail_marked m = {0}; /* run again, it meets the limit that it reached itself */
+        USH_TRY(ush_one(tx, &sql_mail_marked, &mail_marked_record, &m, USH_VALUES(in->job)));
+        if (m.mark > 0)
+            return 0;
         out->outcome = CHANGE_TOO_SOON;
         out->until = day ? c.day_at + DAY_MS : c.hour_at + HOUR_MS;
         USH_SET(out, change_result_until);
         return 0;
     }
-    out->outcome = CHANGE_DONE;
+    int first = ush_job_mark_first(tx, in->job, in->claim, in->payload);
+    if (first <= 0)
+        return first;
     return ush_exec_later(tx, &sql_mail_count_put,
                           USH_VALUES(key, c.hour_at, c.hour_count + 1, c.day_at, c.day_count + 1));
 }
@@ -104,20 +121,29 @@ static bool is_limited(enum mail_kind kind)
     return kind != MAIL_PROMOTED && kind != MAIL_EVENT_CANCELLED;
 }
 
-/* 1 = go on; 0 = the job has ended; -EAGAIN = later. */
-static int allowed(struct mailer *m, struct ush_job *job, enum mail_kind kind, ush_text to)
+/* Counts and marks the job. 1 = go on; 0 = the job has ended; -EAGAIN = later. `frozen` is USH_NONE
+ * for what goes to a file, which needs the mark only to be counted once. */
+static int begin(struct mailer *m, struct ush_job *job, enum mail_kind kind, ush_text to,
+                 ush_text frozen)
 {
     const struct settings *s = m->fest->settings;
     uint8_t key[KEY_BYTES];
     struct change_result out;
-    if (!is_limited(kind) || (!s->mail_per_hour && !s->mail_per_day))
-        return 1;
+    if (job->mark > 0 || !is_limited(kind) || (!s->mail_per_hour && !s->mail_per_day)) {
+        int r = frozen.at ? ush_job_mark(job, 1, frozen) : 0;
+        return r < 0 ? r : 1;
+    }
     ush_text folded =
         ush_email_key(to, &(struct ush_email_options){.fold_plus = s->plus_fold}, job->arena);
     keys_hash(&m->fest->keys, HASH_ADDRESS, 0, &folded, 1, key);
-    const struct mail_allow in = {.address_key = {(char *)key, sizeof key},
-                                  .per_hour = s->mail_per_hour,
-                                  .per_day = s->mail_per_day};
+    struct mail_allow in = {.address_key = {(char *)key, sizeof key},
+                            .per_hour = s->mail_per_hour,
+                            .per_day = s->mail_per_day,
+                            .job = job->id,
+                            .claim = job->claim,
+                            .payload = frozen};
+    if (frozen.at)
+        USH_SET(&in, mail_allow_payload);
     USH_TRY(ush_change(m->fest->db, &op_mail_allow, &in, &out, job->arena));
     if (out.outcome == CHANGE_DONE)
         return 1;
@@ -236,18 +262,18 @@ static int send_new(struct mailer *m, struct ush_job *job, enum mail_kind kind,
         return 0;
     }
     USH_TRY(rc);
-    rc = allowed(m, job, kind, to);
+    if (!m->folder) {
+        ush_buf_add(frozen, to);
+        ush_buf_add_byte(frozen, '\n');
+        ush_buf_add(frozen, ush_buf_text(message));
+        if (frozen->error)
+            return USH_EINVAL;
+    }
+    rc = begin(m, job, kind, to, m->folder ? USH_NONE : ush_buf_text(frozen));
     if (rc <= 0)
         return rc;
-    if (m->folder)
-        return to_file(m, job, kind, ush_buf_text(message));
-    ush_buf_add(frozen, to);
-    ush_buf_add_byte(frozen, '\n');
-    ush_buf_add(frozen, ush_buf_text(message));
-    if (frozen->error)
-        return USH_EINVAL;
-    USH_TRY(ush_job_mark(job, 1, ush_buf_text(frozen)));
-    return to_server(m, job, ush_buf_text(frozen));
+    return m->folder ? to_file(m, job, kind, ush_buf_text(message))
+                     : to_server(m, job, ush_buf_text(frozen));
 }
 
 static int run(struct ush_job *job, void *ctx)
@@ -258,7 +284,7 @@ static int run(struct ush_job *job, void *ctx)
     if (kind == MAIL_KINDS)
         return USH_EINVAL;
     /* Frozen bytes from before a change of MAIL_URL go where mail goes now. */
-    if (job->mark > 0 && !m->folder) {
+    if (job->mark > 0 && !m->folder && job->payload.len) {
         USH_TRY(ush_job_mark(job, 1, USH_NONE));
         return to_server(m, job, job->payload);
     }

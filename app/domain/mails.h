@@ -58,12 +58,15 @@ int mail_compose(struct fest *f, enum mail_kind kind, int64_t job_id, int64_t cr
                  int64_t registration, struct ush_arena *arena, struct ush_buf *out,
                  ush_text *ret_to);
 
-/* op_mail_allow: counts a mail to an address and says whether it may go: at most so many per hour
- * and per day. */
+/* op_mail_allow: counts a mail to an address and stores mark 1 of its job with what is sent, or
+ * says that it may not go yet: at most so many per hour and per day. A job is counted once. */
 #define MAIL_ALLOW_FIELDS(F, R)                                                                    \
     F(R, BYTES, address_key, .max = 16, .doc = "Keyed hash of the address")                        \
     F(R, I64, per_hour, .doc = "Limit")                                                            \
-    F(R, I64, per_day, .doc = "Limit")
+    F(R, I64, per_day, .doc = "Limit")                                                             \
+    F(R, I64, job)                                                                                 \
+    F(R, I64, claim)                                                                               \
+    F(R, BYTES, payload, .max = USH_JOB_PAYLOAD_MAX, .optional = true)
 USH_RECORD(mail_allow, MAIL_ALLOW_FIELDS)
 
 #endif

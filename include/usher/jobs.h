@@ -85,6 +85,10 @@ struct ush_job {
  * known to have failed it finds 1 if that was reached, so that it can send what was frozen.
  */
 int ush_job_mark(struct ush_job *job, int mark, ush_text payload);
+/* Inside an operation that the job's function calls: mark 1 as part of that transaction, for what
+ * has to happen once per job and not once per attempt. 1 the first time; 0 when this attempt or one
+ * before has it, or the claim is no longer the caller's. */
+int ush_job_mark_first(struct ush_tx *tx, int64_t id, int64_t claim, ush_text payload);
 /* Sets the text stored with the end of the attempt ("250 queued as 4F1A"). */
 void ush_job_note(struct ush_job *job, const char *fmt, ...) USH_PRINTF(2, 3);
 

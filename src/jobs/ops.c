@@ -247,6 +247,17 @@ static const struct ush_statement mark = {
                   " WHERE jobs.id = ANY ($1::bigint[]) AND jobs.id = n.id",
 };
 
+static const struct ush_statement mark_first = {
+    .name = "job_mark_first",
+    .text = "UPDATE jobs SET mark = 1, payload = coalesce($3, payload)"
+            " WHERE id = $1 AND claim = $2 AND state = 1 AND mark = 0",
+};
+
+int ush_job_mark_first(struct ush_tx *tx, int64_t id, int64_t number, ush_text payload)
+{
+    return ush_exec(tx, &mark_first, USH_VALUES(id, number, USH_BYTES(payload)));
+}
+
 static int64_t id_of_mark(const void *in)
 {
     return ((const struct ush__job_mark *)in)->id;

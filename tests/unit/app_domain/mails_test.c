@@ -8,11 +8,13 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "domain/ics.h"
 #include "domain/mails.h"
 #include "domain/mime.h"
+#include "jobs/jobs.h"
 
 /* ---- headers --------------------------------------------------------------------------------- */
 
@@ -390,6 +392,78 @@ START_TEST(jobs_write_each_mail_once)
 }
 END_TEST
 
+static int64_t allow_once(struct fixture *x, const struct ush__job_row *row)
+{
+    struct change_result out;
+    const struct mail_allow in = {.address_key = USH_T("0123456789abcdef"),
+                                  .per_hour = 1,
+                                  .job = row->id,
+                                  .claim = row->claim};
+    ck_assert_int_ge(ush_change(x->fest.db, &op_mail_allow, &in, &out, &x->arena), 0);
+    return out.outcome;
+}
+
+static int run_due(struct ush_tx *tx, const void *in, void *out)
+{
+    static const struct ush_statement s = {
+        "due", "UPDATE jobs SET due_at = 0 WHERE state = 0 AND due_at > $1", NULL};
+    (void)out;
+    return ush_exec(tx, &s, USH_VALUES(((const struct busy *)in)->number));
+}
+static const struct ush_operation op_due = {.name = "due", .in = &busy_record, .run = run_due};
+
+/* With one mail per hour to an address: the attempt that is counted fails, or its worker dies. */
+static int counting_story(void *arg)
+{
+    struct fixture *x = arg;
+    struct box box = {.folder = "/tmp/usher-box-XXXXXX"};
+    struct mailer m;
+    struct ush_buf problem;
+    ck_assert_ptr_nonnull(mkdtemp(box.folder));
+    fixture_open(x);
+    ush_buf_init(&problem, 1024);
+    x->settings.mail_url = ush_arena_printf(&x->arena, "file:%s", box.folder).at;
+    x->settings.mail_per_hour = 1;
+    ck_assert_int_eq(mailer_init(&m, &x->fest, &problem), 0);
+    fixture_import(
+        x, "[{\"slug\":\"robots\",\"title\":\"Robo Race\",\"starts\":\"2030-03-14 10:00\"}]");
+    submit(x, "asha@school.example");
+    rmdir(box.folder);
+    run_jobs(x, &m);
+    ck_assert_int_eq(mkdir(box.folder, 0700), 0);
+    const struct busy at = {.number = ush_wall_ms()};
+    ck_assert_int_eq(ush_change(x->fest.db, &op_due, &at, NULL, &x->arena), 1);
+    run_jobs(x, &m);
+    look_into(&box, &x->arena);
+    ck_assert_uint_eq(box.count, 1);
+
+    submit(x, "bela@school.example");
+    submit(x, "chandra@school.example");
+    const struct ush__jobs_claim in = {.owner = 7, .lanes = USH_T(MAIL_LANE), .limit = 2};
+    struct ush__jobs_claimed out;
+    ck_assert_int_eq(ush_change(x->fest.db, &ush_op_jobs_claim, &in, &out, &x->arena), 2);
+    const struct ush__job_row *rows = out.rows.at;
+    ck_assert_int_eq(allow_once(x, &rows[0]), CHANGE_DONE);
+    ck_assert_int_eq(allow_once(x, &rows[0]), CHANGE_DONE); /* the writer died before it answered */
+    ck_assert_int_eq(allow_once(x, &rows[1]), CHANGE_TOO_SOON);
+    ck_assert_int_eq(ush_jobs_release(x->fest.db, 7), 2);
+    ck_assert_int_eq(ush_change(x->fest.db, &ush_op_jobs_claim, &in, &out, &x->arena), 2);
+    rows = out.rows.at;
+    ck_assert_int_eq(rows[0].mark + rows[1].mark, 1);
+    empty(&box);
+    rmdir(box.folder);
+    mailer_fini(&m);
+    ush_buf_fini(&problem);
+    fixture_close(x);
+    return 0;
+}
+
+START_TEST(a_mail_counts_once)
+{
+    fixture_run(counting_story);
+}
+END_TEST
+
 static int composing_story(void *arg)
 {
     struct fixture *x = arg;
@@ -431,6 +505,12 @@ END_TEST
 
 int main(void)
 {
+    static const struct ush_operation *operations[64];
+    size_t n = 0;
+    for (; fest_operations[n]; n++)
+        operations[n] = fest_operations[n];
+    operations[n] = &op_due;
+    fixture_operations = operations;
     Suite *suite = suite_create("mails");
     TCase *t = tcase_create("bytes");
     suite_add_tcase(suite, t);
@@ -441,6 +521,7 @@ int main(void)
     tcase_add_test(t, a_message_is_well_formed);
     tcase_add_test(t, injection_is_refused_everywhere);
     tcase_add_test(t, calendar);
+    tcase_add_test(t, a_mail_counts_once);
     tcase_add_test(t, composing_twice_gives_the_same_bytes);
     tcase_add_test(t, jobs_write_each_mail_once);
     SRunner *runner = srunner_create(suite);
