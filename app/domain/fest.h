@@ -17,7 +17,7 @@
  *     export.c    registrations to CSV and JSON              sample.c    a fest to try things on
  *     verify.c    rows recounted against counters
  *     accounts.c  users, sessions, devices        checkin.c   letting people in
- *     audit.c     what was done, by whom and when
+ *     audit.c     what was done, by whom and when   erase.c  forgetting people
  *
  * Numbers that can be derived are not stored: a registration's id is (event << 32) | seq, so it is
  * the primary key, the order of arrival and the unique (event, seq) at once. Its public id, its
@@ -161,6 +161,7 @@ extern const struct ush_operation op_session;      /* accounts.c */
 extern const struct ush_operation op_device;       /* accounts.c */
 extern const struct ush_operation op_checkin;      /* checkin.h */
 extern const struct ush_operation op_audit_note;   /* audit.h */
+extern const struct ush_operation op_erase;        /* erase.h */
 
 /* Tells the job workers that a transaction may have put a mail. To be called after its commit. At
  * most once in WAKE_EVERY_MS; what that leaves out is found by asking, a second later at most.

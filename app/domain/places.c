@@ -161,19 +161,23 @@ int waiting_promote(struct ush_tx *tx, struct seats *s, int64_t most)
 
 /* ---- cancel ---------------------------------------------------------------------------------- */
 
-static int give_back(struct ush_tx *tx, const struct cancel *in, const struct seat_row *row,
-                     struct seats *s)
+int place_give_back(struct ush_tx *tx, struct locked *l, int64_t registration, ush_text reason)
 {
-    USH_TRY(ush_exec_later(tx, &sql_registration_cancel,
-                           USH_VALUES(in->registration, tx->now_ms, in->reason)));
-    USH_TRY(ush_exec_later(tx, &sql_people_release, USH_VALUES(in->registration)));
-    if (row->school_key.at && USH_HAS(s, seats_school_limit))
-        USH_TRY(ush_exec_later(tx, &sql_school_give, USH_VALUES(USH_BYTES(row->school_key))));
-    if (row->status == REGISTRATION_CONFIRMED)
+    int promoted = 0;
+    struct seats *s = &l->seats;
+    USH_TRY(
+        ush_exec_later(tx, &sql_registration_cancel, USH_VALUES(registration, tx->now_ms, reason)));
+    USH_TRY(ush_exec_later(tx, &sql_people_release, USH_VALUES(registration)));
+    if (l->row.school_key.at && USH_HAS(s, seats_school_limit))
+        USH_TRY(ush_exec_later(tx, &sql_school_give, USH_VALUES(USH_BYTES(l->row.school_key))));
+    if (l->row.status == REGISTRATION_CONFIRMED)
         s->taken--;
     else
         s->waiting--;
-    return 0;
+    if (waiting_moves(tx, s))
+        USH_TRY(promoted = waiting_promote(tx, s, INT64_MAX));
+    USH_TRY(seats_store(tx, s));
+    return promoted;
 }
 
 static int cancel_run(struct ush_tx *tx, const void *input, void *output)
@@ -199,10 +203,7 @@ static int cancel_run(struct ush_tx *tx, const void *input, void *output)
         USH_SET(out, change_result_until);
         return 0;
     }
-    USH_TRY(give_back(tx, in, &l.row, s));
-    if (waiting_moves(tx, s))
-        USH_TRY(out->promoted = waiting_promote(tx, s, INT64_MAX));
-    USH_TRY(seats_store(tx, s));
+    USH_TRY(out->promoted = place_give_back(tx, &l, in->registration, in->reason));
     struct ush_job_new job = mail_job(MAIL_CANCELLED, in->registration, tx->now_ms);
     USH_TRY(ush_jobs_put(tx, &job, 1));
     out->outcome = CHANGE_DONE;

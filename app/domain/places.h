@@ -28,7 +28,8 @@ USH_RECORD(number, NUMBER_FIELDS)
 #define SEAT_ROW_FIELDS(F, R)                                                                      \
     F(R, I64, id)                                                                                  \
     F(R, I64, status)                                                                              \
-    F(R, BYTES, school_key) F(R, I64, ticket_rev) F(R, I64, manage_rev) F(R, TIME, resent_at)
+    F(R, BYTES, school_key)                                                                        \
+    F(R, I64, ticket_rev) F(R, I64, manage_rev) F(R, TIME, resent_at) F(R, TIME, erased_at)
 USH_RECORD(seat_row, SEAT_ROW_FIELDS)
 
 /* A person, team or school that is known: id is the registration, or a school's count. */
@@ -79,6 +80,9 @@ int places_lock(struct ush_tx *tx, int64_t event, int64_t registration, struct l
 /* Not waited for, as are the audit and the promotions: 0 or a negative code. */
 int seats_store(struct ush_tx *tx, const struct seats *s);
 
+/* Gives the place of a live registration back, in the name of `reason`, and stores the seats. The
+ * number of those who moved up, or a negative code. */
+int place_give_back(struct ush_tx *tx, struct locked *l, int64_t registration, ush_text reason);
 /* Moves up to `most` of the longest waiting into free places, with their mails. `s` is locked and
  * is to be stored by the caller. The number moved. */
 int waiting_promote(struct ush_tx *tx, struct seats *s, int64_t most);

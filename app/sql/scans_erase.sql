@@ -1,0 +1,1 @@
+UPDATE scans SET note = NULL WHERE registration_id = $1

@@ -1,0 +1,370 @@
+/*
+ * door_test.c - who may work for the fest, who is let in, and who is forgotten.
+ *
+ * Sessions end with whatever took their rights away; of many scans at once exactly one is first;
+ * after erasing no row of any table holds a name, an address or a mail.
+ */
+#include "domain/accounts.h"
+#include "domain/audit.h"
+#include "domain/checkin.h"
+#include "domain/erase.h"
+#include "fixture.h"
+
+enum { SCANNERS = 50 };
+
+#define IS(t, word) ck_assert_msg(ush_text_equal((t), USH_T(word)), "%.*s", USH_PR(t))
+
+/* ---- accounts -------------------------------------------------------------------------------- */
+
+static struct change_result store(struct fixture *x, struct user_put put)
+{
+    struct change_result result;
+    put.actor = USH_T("test");
+    ck_assert_int_eq(user_store(&x->fest, &put, &result, &x->arena), 0);
+    return result;
+}
+
+static struct user_put new_user(const char *email, const char *role)
+{
+    static char hash[PASSWORD_HASH_MAX];
+    if (!hash[0])
+        ck_assert_int_eq(password_hash(USH_T("correct horse"), hash), 0);
+    return (struct user_put){.email = ush_text_of(email),
+                             .name = USH_T("Somebody"),
+                             .role = ush_text_of(role),
+                             .password = ush_text_of(hash)};
+}
+
+static int accounts(void *arg)
+{
+    struct fixture *x = arg;
+    struct fest *f = &x->fest;
+    struct user owner, desk;
+    struct account a;
+    char token[SESSION_TOKEN_CHARS + 1], second[SESSION_TOKEN_CHARS + 1];
+    fixture_open(x);
+    struct user_put first = new_user("Owner@School.example", "owner");
+    first.is_first = 1;
+    ck_assert_int_eq(store(x, first).outcome, CHANGE_DONE);
+    first.email = USH_T("second@school.example");
+    ck_assert_int_eq(store(x, first).outcome, CHANGE_REFUSED); /* not the first any more */
+    ck_assert_int_eq(store(x, new_user("owner@school.example", "desk")).outcome, CHANGE_DUPLICATE);
+    ck_assert_int_eq(store(x, new_user("desk@school.example", "desk")).outcome, CHANGE_DONE);
+    ck_assert_int_eq(user_by_email(f, USH_T("OWNER@school.example"), &x->arena, &owner), 0);
+    ck_assert_int_eq(user_by_email(f, USH_T("desk@school.example"), &x->arena, &desk), 0);
+    ck_assert(password_fits(USH_T("correct horse"), owner.password));
+    ck_assert(!password_fits(USH_T("correct house"), owner.password));
+    ck_assert(!password_fits(USH_T("correct horse"), USH_T("")));
+    /* A role and a password end sessions, and so does logging in again with the old cookie. */
+    ck_assert_int_eq(session_open(f, desk.id, USH_NONE, token, &x->arena), 0);
+    ck_assert_int_eq(session_read(f, ush_text_of(token), &x->arena, &a), 0);
+    ck_assert_int_eq(role_of(a.role), ROLE_DESK);
+    ck_assert_int_eq(session_open(f, desk.id, ush_text_of(token), second, &x->arena), 0);
+    ck_assert_int_eq(session_read(f, ush_text_of(token), &x->arena, &a), USH_ENOTFOUND);
+    store(x, (struct user_put){.id = desk.id, .role = USH_T("viewer"), .events = USH_T("[1,3]")});
+    ck_assert_int_eq(session_read(f, ush_text_of(second), &x->arena, &a), USH_ENOTFOUND);
+    ck_assert_int_eq(session_open(f, desk.id, USH_NONE, token, &x->arena), 0);
+    ck_assert_int_eq(session_read(f, ush_text_of(token), &x->arena, &a), 0);
+    ck_assert(events_allow(a.events, 1) && events_allow(a.events, 3));
+    ck_assert(!events_allow(a.events, 2) && !events_allow(a.events, 13));
+    ck_assert_int_eq(session_close(f, ush_text_of(token), &x->arena), 0);
+    ck_assert_int_eq(session_read(f, ush_text_of(token), &x->arena, &a), USH_ENOTFOUND);
+    /* Somebody who may do everything stays. */
+    struct user_put off = {.id = owner.id, .is_active = 0};
+    USH_SET(&off, user_put_is_active);
+    ck_assert_int_eq(store(x, off).outcome, CHANGE_REFUSED);
+    store(x, (struct user_put){.id = desk.id, .role = USH_T("owner")});
+    ck_assert_int_eq(store(x, off).outcome, CHANGE_DONE);
+    ck_assert_int_eq(session_open(f, owner.id, USH_NONE, token, &x->arena), 0);
+    ck_assert_int_eq(session_read(f, ush_text_of(token), &x->arena, &a), USH_ENOTFOUND);
+    fixture_close(x);
+    return 0;
+}
+
+static int setup_links(void *arg)
+{
+    struct fixture *x = arg;
+    char token[SETUP_TOKEN_CHARS + 1];
+    fixture_open(x);
+    setup_token_format(&x->fest.keys, 1000, token);
+    ck_assert(setup_token_fits(&x->fest.keys, ush_text_of(token), 1000 + SETUP_MS - 1));
+    ck_assert(!setup_token_fits(&x->fest.keys, ush_text_of(token), 1000 + SETUP_MS));
+    token[20] = token[20] == '0' ? '1' : '0';
+    ck_assert(!setup_token_fits(&x->fest.keys, ush_text_of(token), 1000));
+    fixture_close(x);
+    return 0;
+}
+
+static int devices(void *arg)
+{
+    struct fixture *x = arg;
+    struct fest *f = &x->fest;
+    char code[SESSION_TOKEN_CHARS + 1], token[SESSION_TOKEN_CHARS + 1];
+    struct account a;
+    struct change_result result;
+    struct ush_rows rows;
+    fixture_open(x);
+    const struct device_new gate = {.name = USH_T("Gate B"),
+                                    .events = USH_T("[2]"),
+                                    .expires_at = ush_wall_ms() + 3600000,
+                                    .actor = USH_T("test")};
+    ck_assert_int_eq(device_add(f, &gate, code, &x->arena), 0);
+    ck_assert_int_eq(device_pair(f, ush_text_of(code), token, &x->arena), 0);
+    ck_assert_int_eq(session_read(f, ush_text_of(token), &x->arena, &a), 0);
+    ck_assert_int_eq(role_of(a.role), ROLE_DEVICE);
+    ck_assert(events_allow(a.events, 2) && !events_allow(a.events, 1));
+    char other[SESSION_TOKEN_CHARS + 1];
+    ck_assert_int_eq(device_pair(f, ush_text_of(code), other, &x->arena), USH_ENOTFOUND);
+    ck_assert_int_eq(devices_list(f, &x->arena, &rows), 0);
+    ck_assert_int_eq(rows.count, 1);
+    const struct device *d = rows.at;
+    ck_assert_int_eq(device_revoke(f, d->id, USH_T("test"), &result, &x->arena), 0);
+    ck_assert_int_eq(session_read(f, ush_text_of(token), &x->arena, &a), USH_ENOTFOUND);
+    fixture_close(x);
+    return 0;
+}
+
+/* ---- the door -------------------------------------------------------------------------------- */
+
+static int64_t enter(struct fixture *x, const char *name, const char *email)
+{
+    struct ush_faults faults;
+    struct desk_answer a;
+    ush_faults_init(&faults, &x->arena);
+    const struct desk_request rq = {.event = USH_T("race"),
+                                    .name = ush_text_of(name),
+                                    .email = ush_text_of(email),
+                                    .school = USH_T("Zanzibar School"),
+                                    .phone = USH_T("+91 98765 43210"),
+                                    .key = ush_text_of(email),
+                                    .source = SOURCE_WEB,
+                                    .guardian_ok = true};
+    ck_assert_int_eq(desk_submit(&x->fest, &rq, &x->arena, &faults, &a), 0);
+    return a.registration;
+}
+
+static void open_race(struct fixture *x)
+{
+    fixture_open(x);
+    fixture_import(x, "[{\"slug\":\"race\",\"title\":\"Race\",\"starts\":\"2031-03-14T10:00:00Z\","
+                      "\"opens\":\"2020-01-01T00:00:00Z\",\"capacity\":1,\"waitlist\":5}]");
+}
+
+static struct checkin_result scan(struct fixture *x, const char *key, struct checkin in)
+{
+    struct checkin_result result;
+    in.gate = in.gate.at ? in.gate : USH_T("Gate A");
+    ck_assert_int_eq(checkin_scan(&x->fest, ush_text_of(key), &in, &result, &x->arena), 0);
+    return result;
+}
+
+static int door(void *arg)
+{
+    struct fixture *x = arg;
+    struct scan_code code;
+    struct ush_rows in_rows, scans;
+    char text[TICKET_CHARS + 1];
+    open_race(x);
+    int64_t asha = enter(x, "Asha", "asha@school.example");
+    int64_t ben = enter(x, "Ben", "ben@school.example"); /* waits */
+    ticket_format(&x->fest.keys, asha, 1, text);
+    ck_assert_int_eq(scan_resolve(&x->fest, ush_text_of(text), &code), 0);
+    ck_assert(code.registration == asha && code.ticket_rev == 1);
+    text[30] = text[30] == '0' ? '1' : '0';
+    ck_assert_int_eq(scan_resolve(&x->fest, ush_text_of(text), &code), USH_ENOTFOUND);
+    ck_assert_int_eq(scan_resolve(&x->fest, USH_T("https://evil.example/"), &code), USH_ENOTFOUND);
+    char short_code[SHORT_CODE_CHARS + 1];
+    short_code_format(&x->fest.keys, asha, short_code);
+    ck_assert_int_eq(scan_resolve(&x->fest, ush_text_of(short_code), &code), 0);
+    ck_assert(code.registration == asha && code.ticket_rev == 0);
+
+    IS(scan(x, NULL, (struct checkin){.registration = asha, .ticket_rev = 2}).result, "replaced");
+    IS(scan(x, NULL, (struct checkin){.registration = asha, .events = USH_T("[7]")}).result,
+       "wrong_event");
+    IS(scan(x, NULL, (struct checkin){.registration = ben}).result, "waitlisted");
+    IS(scan(x, NULL, (struct checkin){.registration = asha + 100}).result, "unknown");
+    struct checkin_result first =
+        scan(x, "scan-one", (struct checkin){.registration = asha, .position = EVERYBODY});
+    IS(first.result, "in");
+    ck_assert_int_eq(first.entered, 1);
+    struct checkin_result again =
+        scan(x, "scan-one", (struct checkin){.registration = asha, .position = EVERYBODY});
+    IS(again.result, "in"); /* the same scan, sent again */
+    again = scan(x, "scan-two", (struct checkin){.registration = asha, .gate = USH_T("Gate B")});
+    IS(again.result, "already");
+    ck_assert_int_eq(again.at, first.at);
+    IS(again.gate, "Gate A");
+    IS(scan(x, NULL, (struct checkin){.registration = asha, .note = USH_T("sister")}).result,
+       "anyway");
+    IS(scan(x, NULL, (struct checkin){.registration = asha, .undo = 1}).result, "undone");
+    IS(scan(x, NULL, (struct checkin){.registration = asha}).result, "in");
+    ck_assert_int_eq(attendance_read(&x->fest, asha, &x->arena, &in_rows, &scans), 0);
+    ck_assert_int_eq(in_rows.count, 1);
+    ck_assert_int_eq(scans.count, 7); /* every scan but the one sent again */
+    fixture_close(x);
+    return 0;
+}
+
+struct scanner {
+    struct fixture *x;
+    int64_t registration;
+    int in;
+};
+
+static int scan_once(void *arg)
+{
+    struct scanner *s = arg;
+    struct checkin_result result;
+    struct checkin in = {.registration = s->registration, .gate = USH_T("Gate")};
+    USH_TRY(checkin_scan(&s->x->fest, USH_NONE, &in, &result, &s->x->arena));
+    s->in = ush_text_equal(result.result, USH_T("in")) && result.entered == 1;
+    return 0;
+}
+
+static int many_scanners(void *arg)
+{
+    struct fixture *x = arg;
+    struct scanner all[SCANNERS];
+    int in = 0;
+    open_race(x);
+    int64_t id = enter(x, "Asha", "asha@school.example");
+    for (int i = 0; i < SCANNERS; i++)
+        all[i] = (struct scanner){x, id, 0};
+    ck_assert_int_eq(ush_gather(SCANNERS, SCANNERS, scan_once, all, sizeof all[0]), 0);
+    for (int i = 0; i < SCANNERS; i++)
+        in += all[i].in;
+    ck_assert_int_eq(in, 1);
+    fixture_close(x);
+    return 0;
+}
+
+/* ---- forgetting ------------------------------------------------------------------------------ */
+
+#define WORD_FIELDS(F, R) F(R, TEXT, word)
+USH_RECORD(word, WORD_FIELDS)
+USH_RECORD_DEFINE(word, WORD_FIELDS)
+
+/* Every cell that could hold text about a person, of the tables that there are. */
+static const char cells[] =
+    "SELECT coalesce(name,'') || coalesce(email,'') AS word FROM participants UNION ALL "
+    "SELECT coalesce(school,'') || coalesce(phone,'') || coalesce(team_name,'') FROM registrations "
+    "UNION ALL SELECT CAST(payload AS TEXT) || coalesce(note,'') FROM jobs UNION ALL "
+    "SELECT actor || action || coalesce(detail,'') FROM audit UNION ALL "
+    "SELECT coalesce(note,'') FROM scans";
+
+static int look(struct ush_tx *view, void *arg)
+{
+    static const struct ush_statement all = {"cells", cells, NULL};
+    struct ush_rows rows;
+    const char *needle = arg;
+    int found = 0;
+    USH_TRY(ush_all(view, &all, &word_record, 1000, &rows, USH_NO_VALUES));
+    for (size_t i = 0; i < rows.count; i++) {
+        ush_text t = ((struct word *)rows.at)[i].word;
+        found += t.len && memmem(t.at, t.len, needle, strlen(needle)) != NULL;
+    }
+    return found;
+}
+
+static int spoil_run(struct ush_tx *tx, const void *in, void *out)
+{
+    static const struct ush_statement sent = {
+        "sent", "UPDATE jobs SET payload = CAST('To: asha@school.example' AS BLOB), "
+                "note = 'Asha', state = 1, owner = 5, lease_until = 9", NULL};
+    (void)in;
+    (void)out;
+    return ush_exec(tx, &sent, USH_NO_VALUES);
+}
+static const struct ush_operation op_spoil = {
+    .name = "spoil", .in = &word_record, .run = spoil_run};
+
+static int forgetting(void *arg)
+{
+    struct fixture *x = arg;
+    struct change_result result;
+    static const char *const words[] = {"Asha", "asha@", "Zanzibar", "98765"};
+    open_race(x);
+    int64_t asha = enter(x, "Asha", "Asha@school.example");
+    scan(x, NULL, (struct checkin){.registration = asha, .note = USH_T("Asha has a cold")});
+    ck_assert_int_gt(ush_change(x->fest.db, &op_spoil, &(struct word){0}, NULL, &x->arena), 0);
+    for (size_t i = 0; i < USH_COUNT(words); i++)
+        ck_assert_int_gt(ush_read(x->fest.db, look, (void *)(uintptr_t)words[i]), 0);
+    ck_assert_int_eq(person_erase(&x->fest, USH_T(" ASHA@school.example"), USH_T("test"),
+                                  &x->arena), 1);
+    for (size_t i = 0; i < USH_COUNT(words); i++)
+        ck_assert_msg(ush_read(x->fest.db, look, (void *)(uintptr_t)words[i]) == 0, "%s is there",
+                      words[i]);
+    ck_assert_str_eq(fixture_verify(x), "");
+    const struct erase in = {.registration = asha, .actor = USH_T("test")};
+    ck_assert_int_eq(registration_erase(&x->fest, &in, &result, &x->arena), 0);
+    ck_assert_int_eq(result.outcome, CHANGE_NOTHING);
+    fixture_close(x);
+    return 0;
+}
+
+static int erasing_moves_the_waitlist(void *arg)
+{
+    struct fixture *x = arg;
+    struct change_result result;
+    struct registration_view v;
+    int64_t due;
+    open_race(x);
+    int64_t asha = enter(x, "Asha", "asha@school.example");
+    int64_t ben = enter(x, "Ben", "ben@school.example");
+    const struct erase in = {.registration = asha, .position = EVERYBODY, .actor = USH_T("test")};
+    ck_assert_int_eq(registration_erase(&x->fest, &in, &result, &x->arena), 0);
+    ck_assert_int_eq(result.promoted, 1);
+    ck_assert_int_eq(registration_read(x->fest.db, ben, &x->arena, &v), 0);
+    ck_assert_int_eq(v.registration.status, REGISTRATION_CONFIRMED);
+    /* Retention counts from the end of the event, which is to come. */
+    ck_assert_int_eq(erase_due(&x->fest, 90, &due), 0);
+    ck_assert_int_eq(due, 0);
+    ck_assert_int_eq(erase_due(&x->fest, -20000, &due), 0);
+    ck_assert_int_eq(due, 1);
+    ck_assert_int_eq(erase_overdue(&x->fest, -20000, USH_T("test"), &x->arena), 1);
+    ck_assert_int_eq(erase_due(&x->fest, -20000, &due), 0);
+    ck_assert_int_eq(due, 0);
+    fixture_close(x);
+    return 0;
+}
+
+/* ---- all ------------------------------------------------------------------------------------- */
+
+static const struct story {
+    const char *name;
+    int (*body)(void *);
+} stories[] = {
+    {"accounts", accounts},
+    {"setup links", setup_links},
+    {"devices", devices},
+    {"the door", door},
+    {"many scanners", many_scanners},
+    {"forgetting", forgetting},
+    {"erasing moves the waitlist", erasing_moves_the_waitlist},
+};
+
+START_TEST(story)
+{
+    fixture_run(stories[_i].body);
+}
+END_TEST
+
+int main(void)
+{
+    static const struct ush_operation *operations[64];
+    size_t n = 0;
+    for (; fest_operations[n]; n++)
+        operations[n] = fest_operations[n];
+    operations[n] = &op_spoil;
+    fixture_operations = operations;
+    Suite *suite = suite_create("door");
+    TCase *t = tcase_create("stories");
+    suite_add_tcase(suite, t);
+    tcase_set_timeout(t, 30);
+    tcase_add_loop_test(t, story, 0, (int)USH_COUNT(stories));
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
