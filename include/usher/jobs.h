@@ -94,8 +94,9 @@ void ush_job_note(struct ush_job *job, const char *fmt, ...) USH_PRINTF(2, 3);
 
 /*
  * Runs the job. 0 = done. -EAGAIN or any other negative code = retry by the kind's schedule (dead
- * after the last attempt). USH_EINVAL = dead now. USH_EUNKNOWN = ambiguous: retried once if the
- * kind says so, else held. After mark 2 a cancelled or timed-out attempt is ambiguous too.
+ * after the last attempt). USH_EUNAVAILABLE = the database is away: again in a second, and no
+ * attempt is spent. USH_EINVAL = dead now. USH_EUNKNOWN = ambiguous: retried once if the kind says
+ * so, else held. After mark 2 a cancelled or timed-out attempt is ambiguous too.
  *
  * May suspend. Its scope carries the kind's deadline and is cancelled when the worker must stop at
  * once (then the job is handed back and no attempt is spent) or when its lease runs out.

@@ -14,6 +14,7 @@
  *   kind does not repeat it (any more)         held
  *   the worker stops, or too little lease      ready now, nothing spent
  *   result >= 0                                done
+ *   USH_EUNAVAILABLE before mark 2             ready in a second, nothing spent
  *   USH_EINVAL                                 dead
  *   USH_EUNKNOWN, or cut after mark 2          ambiguous: ready once if the kind says so, else held
  *   the function wants the lanes to rest       ready, nothing spent, and they do
@@ -126,6 +127,8 @@ static struct ush__job_end decide(const struct ush__slot *s, int result)
 {
     if (result >= 0)
         return (struct ush__job_end){.state = USH_JOB_DONE};
+    if (result == USH_EUNAVAILABLE && s->mark < 2)
+        return ready(USH__ASK_MS);
     if (result == USH_EINVAL)
         return (struct ush__job_end){.state = USH_JOB_DEAD, .failed = 1};
     bool was_cut = result == -ECANCELED || result == -ETIMEDOUT;

@@ -121,10 +121,9 @@ static void start(struct ush_jobs *j, struct ush__slot *s)
     j->running++;
     j->rest += s->is_rest;
     struct ush_spawn_options o = {.name = s->kind ? s->kind->name : "job", .site = USH_SITE};
+    on_cut(&j->cut);
     if (ush_spawn_with(&j->scope, &o, ush__slot_run, s) < 0)
-        ush__slot_give(s); /* not run: its lease, or the next claim, brings it back */
-    else
-        on_cut(&j->cut);
+        ush__slot_run(s); /* the worker is cancelled, so this only hands it back; or no memory */
 }
 
 void ush__slot_give(struct ush__slot *s)

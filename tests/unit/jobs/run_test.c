@@ -229,6 +229,7 @@ static const struct {
 } ends[] = {
     {"asked", {USH_EINVAL}, 1, USH_JOB_DEAD, 0, 0},
     {"asked", {-EAGAIN, 5}, 2, USH_JOB_DONE, 0, 0},
+    {"asked", {USH_EUNAVAILABLE, USH_EUNAVAILABLE, USH_EUNAVAILABLE, 0}, 4, USH_JOB_DONE, 0, 0},
     {"asked", {USH_EUNKNOWN}, 1, USH_JOB_HELD, 1, 0},
     {"resent", {USH_EUNKNOWN, 0}, 2, USH_JOB_DONE, 1, 2},
     {"resent", {USH_EUNKNOWN, USH_EUNKNOWN}, 2, USH_JOB_HELD, 2, 2},
@@ -284,6 +285,25 @@ RUN_TEST(cancellation_hands_back)
     ck_assert_int_eq(unknown.state, USH_JOB_HELD); /* it was past the point of no return */
     ck_assert_int_eq(unknown.unknowns, 1);
     ush_db_close(db);
+    return 0;
+}
+
+/* A worker whose master was killed is cancelled at any moment, also while it claims. */
+RUN_TEST(cancellation_leaves_no_claim)
+{
+    for (int turns = 0; turns < 40; turns++) {
+        begin();
+        put_n("ten", "mail", 1);
+        start();
+        for (int i = 0; i < turns; i++)
+            ck_assert_int_eq(ush_yield(), 0);
+        ush_scope_cancel(&scope, USH_CANCEL_SHUTDOWN);
+        ush_scope_close(&scope);
+        struct row back = job_row(db, 1);
+        ck_assert_msg(back.state == USH_JOB_READY, "cancelled after %d turns", turns);
+        ck_assert_int_eq(back.failures + back.crashes + back.unknowns, 0);
+        ush_db_close(db);
+    }
     return 0;
 }
 
@@ -459,6 +479,7 @@ int main(void)
     tcase_add_test(tc, ends_as_its_result_says);
     tcase_add_test(tc, stop_lets_jobs_finish);
     tcase_add_test(tc, cancellation_hands_back);
+    tcase_add_test(tc, cancellation_leaves_no_claim);
     tcase_add_test(tc, a_suspect_runs_alone);
     tcase_add_test(tc, long_jobs_live_on_renewals);
     tcase_add_test(tc, no_lease_no_side_effect);
