@@ -265,7 +265,7 @@ static int seats_run(struct ush_tx *tx, const void *input, void *output)
     }
     if (USH_HAS(in, seats_change_waitlist))
         set_optional(&s, seats_waitlist_capacity, &s.waitlist_capacity, in->waitlist);
-    if (USH_HAS(in, seats_change_gate))
+    if (in->gate.at)
         s.gate = ush_text_equal(in->gate, USH_T("open")) ? GATE_OPEN : GATE_CLOSED;
     out->outcome = CHANGE_NOTHING;
     if (before.has == s.has && before.capacity == s.capacity && before.gate == s.gate &&
