@@ -10,10 +10,11 @@ is checked:
   capacity       places taken = confirmed rows <= capacity; waiting = waitlisted rows <= waitlist
   one mail       each live registration has exactly one mail about its outcome
 
-    bench/journal.py JOURNAL DATABASE
+    bench/journal.py JOURNAL DATABASE    a file of SQLite's, sqlite:FILE or postgresql://...
 """
 
 import json
+import pathlib
 import sqlite3
 import sys
 
@@ -88,10 +89,33 @@ def check_rows(db, fault):
             fault(f"registration {registration}: {n} mails about its outcome")
 
 
-def check_journal(journal, database):
+class Postgres:
+    """A connection that is asked as sqlite3's are."""
+
+    def __init__(self, url):
+        import psycopg2
+
+        self.connection = psycopg2.connect(url)
+        self.close = self.connection.close
+
+    def execute(self, sql):
+        cursor = self.connection.cursor()
+        cursor.execute(sql)
+        return cursor
+
+
+def connect(database, folder):
+    if database.startswith("postgresql:"):
+        return Postgres(database)
+    path = pathlib.Path(folder) / database.removeprefix("sqlite:")
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+
+
+def check_journal(journal, database, folder="."):
+    """A relative name of a file is looked for in `folder`."""
     faults = []
     asked, heard = read_journal(journal)
-    db = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    db = connect(str(database), folder)
     check_answers(db, asked, heard, faults.append)
     check_rows(db, faults.append)
     count = dict(db.execute("SELECT status, count(*) FROM registrations GROUP BY status"))

@@ -2,8 +2,12 @@
 
 Nothing here waits for a fixed time: a server has started when it has printed its address, and has
 stopped when its process has ended.
+
+A test that takes `fest` runs over both databases, SQLite and a private PostgreSQL. What is about
+one of them says so by name: `@pytest.mark.on("sqlite")`.
 """
 
+import contextlib
 import json
 import http.client
 import os
@@ -11,11 +15,15 @@ import pathlib
 import re
 import select
 import signal
+import sqlite3
 import subprocess
 import time
 import urllib.parse
 
+import psycopg2.extras
 import pytest
+
+from postgres import Postgres, Rows
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("TESTED_BUILD", "build")
@@ -144,10 +152,19 @@ def children_of(pid):
 class Fest:
     """A folder with a database, and the command line on it."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, url="sqlite:usher.db"):
         self.folder = folder
-        self.env = {"USHER_MAIL_URL": "file:outbox"}
+        self.url = url
+        self.env = {"USHER_MAIL_URL": "file:outbox", "USHER_DATABASE_URL": url}
         self.servers = []
+
+    @property
+    def is_sqlite(self):
+        return self.url.startswith("sqlite:")
+
+    @property
+    def database_name(self):
+        return urllib.parse.urlsplit(self.url).path[1:]
 
     def usher(self, *args, check=True, env=None, stdin=None):
         done = subprocess.run(
@@ -175,11 +192,40 @@ class Fest:
         return server
 
     def database(self):
-        import sqlite3
-
+        if not self.is_sqlite:
+            connection = psycopg2.connect(self.url, cursor_factory=psycopg2.extras.DictCursor)
+            connection.autocommit = True
+            return Rows(connection)
         connection = sqlite3.connect(f"file:{self.folder / 'usher.db'}?mode=ro", uri=True)
         connection.row_factory = sqlite3.Row
-        return connection
+        return Rows(connection)
+
+    @contextlib.contextmanager
+    def held_changes(self, server):
+        """Nothing is stored until the block ends: the writer stands still; on PostgreSQL somebody
+        has locked the seats. What is asked meanwhile is under way. At most 5 s there: a statement
+        of the server's takes no longer."""
+        if self.is_sqlite:
+            (writer,) = server.children()["writer"]
+            os.kill(writer, signal.SIGSTOP)
+            try:
+                yield
+            finally:
+                os.kill(writer, signal.SIGCONT)
+        else:
+            with self.database() as db:
+                db.execute("BEGIN")
+                db.execute("LOCK TABLE event_seats IN EXCLUSIVE MODE")
+                yield
+
+    def kill_storage(self, server):
+        """Kills who stores: the writer; on PostgreSQL the other ends of all connections."""
+        if self.is_sqlite:
+            os.kill(wait_for("writer", lambda: server.children().get("writer"))[0], signal.SIGKILL)
+        else:
+            with self.database() as db:
+                db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                           " WHERE datname = current_database() AND pid <> pg_backend_pid()")
 
     def stop(self):
         for server in self.servers:
@@ -197,10 +243,70 @@ def wait_for(what, condition, seconds=30):
         select.select([], [], [], 0.02)
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "on(database): the test is about this database alone")
+
+
+def pytest_generate_tests(metafunc):
+    if "database" in metafunc.fixturenames:
+        only = metafunc.definition.get_closest_marker("on")
+        metafunc.parametrize("database", only.args if only else ("sqlite", "postgresql"),
+                             scope="session")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """The server of all tests, with a database that is migrated and copied where one is needed."""
+    server = Postgres().make()
+    try:
+        server.start().ask("CREATE DATABASE fest")
+        Fest(tmp_path_factory.mktemp("template"), server.url("fest")).usher("migrate")
+        server.tables = server.ask(
+            "SELECT string_agg(tablename, ', ') FROM pg_tables WHERE schemaname = 'public'"
+            " AND tablename <> 'usher_migrations'", database="fest")[0][0]
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def spare_databases():
+    """Those whose test has passed. To empty one takes a sixth of the time of a new copy."""
+    return []
+
+
 @pytest.fixture
-def fest(tmp_path):
-    f = Fest(tmp_path)
-    f.usher("migrate")
+def fest_database(request, database, spare_databases):
+    """The URL of a database with empty tables; None for SQLite, whose file the test makes."""
+    if database == "sqlite":
+        yield None
+        return
+    server = request.getfixturevalue("postgres")
+    if not spare_databases:
+        url = server.copy("fest")
+    else:
+        url = spare_databases.pop()
+        with contextlib.closing(psycopg2.connect(url)) as connection, connection:
+            connection.cursor().execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid();"
+                f"TRUNCATE {server.tables} RESTART IDENTITY")
+    yield url
+    if request.node.passed:
+        spare_databases.append(url)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    item.passed = getattr(item, "passed", True) and report.passed
+
+
+@pytest.fixture
+def fest(tmp_path, fest_database):
+    f = Fest(tmp_path, fest_database) if fest_database else Fest(tmp_path)
+    if f.is_sqlite:
+        f.usher("migrate")
     yield f
     f.stop()
 

@@ -11,6 +11,8 @@ import pytest
 
 from conftest import ENVIRON, ROOT, USHER
 
+pytestmark = pytest.mark.on("sqlite")  # what it looks at is a file and its disk
+
 PUBLIC = {"USHER_BASE_URL": "https://fest.example", "USHER_LISTEN": "unix:/run/usher/http.sock",
           "USHER_TRUSTED_PROXIES": "unix"}
 

@@ -27,7 +27,7 @@ def states(fest):
     return {t["state"]: t["mails"] for t in totals}
 
 
-@pytest.mark.parametrize("role", ["job", "writer"])
+@pytest.mark.parametrize("role", ["job", "storage"])
 def test_killed_while_mails_are_written(fest, role):
     fest.add_event(RACE, STUDENTS)
     server = fest.serve("--workers", "1", "--mail-workers", "2", "--mail-per-hour", "0")
@@ -36,7 +36,11 @@ def test_killed_while_mails_are_written(fest, role):
     for number in range(1, 11):
         wait_for("more mails", lambda: written(fest) >= min(number * STUDENTS // 12, STUDENTS))
         if written(fest) < STUDENTS:
-            os.kill(dice.choice(wait_for(role, lambda: server.children().get(role))), signal.SIGKILL)
+            if role == "storage":
+                fest.kill_storage(server)
+            else:
+                os.kill(dice.choice(wait_for("job", lambda: server.children().get("job"))),
+                        signal.SIGKILL)
             kills += 1
     assert kills >= 8
     # A mail whose worker was killed three times waits for a person.
@@ -51,7 +55,8 @@ def test_killed_while_mails_are_written(fest, role):
         failed = db.execute("SELECT count(*) FROM jobs WHERE failures > 0").fetchone()[0]
     assert {m.to for m in got} == people and failed == 0, "a kill is not a failure"
     assert fest.usher("verify").returncode == 0
-    assert server.read_log().count("killed by signal 9") >= 8
+    if fest.is_sqlite or role == "job":
+        assert server.read_log().count("killed by signal 9") >= 8
 
 
 def test_mails_go_on_after_a_stop(fest):

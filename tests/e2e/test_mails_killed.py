@@ -103,7 +103,7 @@ def test_all_arrive_once_without_faults(fest, sink):
     assert {row["state"] for row in rows(fest)} == {2}
 
 
-@pytest.mark.parametrize("role", ["job", "writer"])
+@pytest.mark.parametrize("role", ["job", "storage"])
 def test_killed_while_sending(fest, sink, role):
     mails = sink("delay")
     server = serve(fest, mails)
@@ -112,7 +112,11 @@ def test_killed_while_sending(fest, sink, role):
         assert server.register(EVENT, number).status == 201
         if number % 6 == 5:
             before = len(mails.accepted())
-            os.kill(dice.choice(wait_for(role, lambda: server.children().get(role))), signal.SIGKILL)
+            if role == "storage":
+                fest.kill_storage(server)
+            else:
+                os.kill(dice.choice(wait_for("job", lambda: server.children().get("job"))),
+                        signal.SIGKILL)
             killed += 1
             wait_for("it goes on", lambda: len(mails.accepted()) > before)
 
@@ -123,7 +127,9 @@ def test_killed_while_sending(fest, sink, role):
     fest.usher("mail", "retry", "--all", env={"USHER_MAIL_URL": mails.url})
     wait_for("all have ended", ended, 90)
     server.stop()
-    assert killed == 10 and server.read_log().count(f"worker.start: {role}") >= 10
+    assert killed == 10
+    if fest.is_sqlite or role == "job":
+        assert server.read_log().count("killed by signal 9") >= 10
     check(fest, mails)
     assert sum(row["failures"] for row in rows(fest)) == sum(
         row["failures"] for row in rows(fest) if row["unknowns"]), "a kill is not a failure"

@@ -28,6 +28,7 @@ from conftest import ENVIRON, ROOT, USHER, Reply, Server, wait_for
 from outbox import mails
 from test_rush import RACE, Rush
 
+pytestmark = pytest.mark.on("sqlite")  # the same for nginx
 CONFIG = ROOT / "deploy/nginx.conf"
 BODY_MAX = 32 * 1024
 MAIN = """

@@ -23,6 +23,7 @@ def count_rows(path):
         return db.execute("SELECT count(*) FROM registrations").fetchone()[0]
 
 
+@pytest.mark.on("sqlite")
 @pytest.mark.skipif(not shutil.which("sqlite3"), reason="sqlite3 is not installed")
 def test_a_copy_made_in_a_rush_is_whole(fest):
     """It holds what was there when it began, counts right, and the rush goes on meanwhile."""

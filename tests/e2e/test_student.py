@@ -31,7 +31,7 @@ def race(fest, request):
 two_workers = pytest.mark.parametrize("race", [2], indirect=True)
 
 
-def rows(fest, where="1"):
+def rows(fest, where="true"):
     with fest.database() as db:
         return db.execute(f"SELECT count(*) FROM registrations WHERE {where}").fetchone()[0]
 

@@ -53,7 +53,8 @@ class Worker:
             [str(USHER), "worker"], cwd=fest.folder, env={**ENVIRON, **fest.env, **env}, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log)
         said = self.process.stdout.readline()
-        assert re.fullmatch(r"Usher sends mails for sqlite:usher.db; pid \d+\n", said), said
+        name = re.escape(fest.url.split("?")[0])
+        assert re.fullmatch(rf"Usher sends mails for {name}; pid \d+\n", said), said
 
     def children(self):
         pid = self.process.pid
