@@ -29,8 +29,14 @@
     "position. With an `Idempotency-Key` the same request may be sent again at any time and gets " \
     "the same answer, also after the event has filled up, marked `Idempotent-Replayed: true`."
 
-#define BEARER_DOC                                                                                 \
-    "`Authorization: Bearer` with the token of the private link (the last part of `manage_url`)."
+static const struct ush_route_header register_headers[] = {
+    {"Idempotency-Key",
+     "Any 8 to 255 visible characters that are new for each registration. A request that is sent "
+     "again with the same key gets the first answer.",
+     8, 255},
+    {0}};
+static const struct ush_route_bearer private_link = {
+    "private_link", "The token of the private link: the last part of `manage_url`."};
 
 /* Who may ask (access.h); a row without is for nobody. */
 #define FOR(who) .access = ACCESS_##who
@@ -39,11 +45,13 @@
 const struct ush_route web_routes[] = {
     /* ---- the main job ---- */
     {"POST", "/register", web_register, ALL, .group = "Registering",
-     .doc = "Register for an event.\n" REGISTER_DOC, .body = &register_body_record,
+     .doc = "Register for an event.\n" REGISTER_DOC, .headers = register_headers,
+     .body = &register_body_record,
      .reply = &registration_reply_record, .reply_status = 201, .faults_to_handler = true,
      .problems = REGISTER_PROBLEMS},
     {"POST", "/api/v1/events/{slug}/registrations", web_register_here, ALL, .group = "Registering",
-     .doc = "Register for the event of the path.\n" REGISTER_DOC, .body = &register_here_record,
+     .doc = "Register for the event of the path.\n" REGISTER_DOC, .headers = register_headers,
+     .body = &register_here_record,
      .reply = &registration_reply_record, .reply_status = 201, .faults_to_handler = true,
      .problems = REGISTER_PROBLEMS},
     {"GET", "/e/{slug}/register", web_form, ALL, .is_page = true, .doc = "The form."},
@@ -69,16 +77,18 @@ const struct ush_route web_routes[] = {
 
     /* ---- one registration ---- */
     {"GET", "/api/v1/registrations/{id}", web_api_registration, ALL, .group = "Registrations",
-     .doc = "Read a registration.\n" BEARER_DOC, .reply = &registration_reply_record,
+     .doc = "Read a registration.", .bearer = &private_link, .reply = &registration_reply_record,
      .problems = PROBLEMS(&problem_unauthenticated, &problem_no_registration)},
     {"POST", "/api/v1/registrations/{id}/cancel", web_api_cancel, ALL, .group = "Registrations",
      .doc = "Cancel a registration.\nThe longest waiting moves up at once. Cancelling twice is the "
-            "same as once. " BEARER_DOC,
+            "same as once.",
+     .bearer = &private_link,
      .reply = &registration_reply_record,
      .problems =
          PROBLEMS(&problem_unauthenticated, &problem_no_registration, &problem_deadline_passed)},
     {"POST", "/api/v1/registrations/{id}/resend", web_api_resend, ALL, .group = "Registrations",
-     .doc = "Mail the ticket and the private link again.\nAt most once an hour. " BEARER_DOC,
+     .doc = "Mail the ticket and the private link again.\nAt most once an hour.",
+     .bearer = &private_link,
      .reply = &registration_reply_record, .reply_status = 202,
      .problems = PROBLEMS(&problem_unauthenticated, &problem_no_registration, &problem_too_soon)},
     {"GET", "/r/{token}", web_ticket, ALL, .is_page = true, .doc = "The ticket."},

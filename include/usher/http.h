@@ -212,6 +212,16 @@ enum ush_runs_on {
     USH_LOOP,   /* on the loop's own stack, at once: must not wait at all */
 };
 
+/* A header field that a handler looks at, for the docs. */
+struct ush_route_header {
+    const char *name, *doc;
+    uint32_t min, max; /* length; 0 = not said */
+};
+/* The token that a handler wants as `Authorization: Bearer` (RFC 6750), for the docs. */
+struct ush_route_bearer {
+    const char *name, *doc; /* the name is an identifier, one per kind of token */
+};
+
 struct ush_route {
     const char *method;
     const char *path; /* "/events/{slug}"; a literal beats a parameter; "{name}" is one segment */
@@ -222,13 +232,15 @@ struct ush_route {
     const struct ush_record *body;  /* decoded into rq->input */
     const struct ush_record *query; /* decoded into rq->input when there is no body record */
     const struct ush_record *reply; /* for the docs */
-    int reply_status;               /* for the docs; 0 = 200 */
-    bool takes_form;                /* application/x-www-form-urlencoded instead of JSON */
-    bool raw_body;                  /* any content type, as bytes in rq->body */
-    bool faults_to_handler;         /* an invalid body still calls the handler, with rq->faults */
-    bool is_page;                   /* for people: left out of the OpenAPI document */
-    uint32_t deadline_ms;           /* 0 = limits.handler_ms */
-    uint32_t body_bytes;            /* 0 = limits.body_bytes */
+    const struct ush_route_header *headers; /* for the docs; ended by one without a name */
+    const struct ush_route_bearer *bearer;  /* for the docs */
+    int reply_status;                       /* for the docs; 0 = 200 */
+    bool takes_form;                        /* application/x-www-form-urlencoded instead of JSON */
+    bool raw_body;                          /* any content type, as bytes in rq->body */
+    bool faults_to_handler; /* an invalid body still calls the handler, with rq->faults */
+    bool is_page;           /* for people: left out of the OpenAPI document */
+    uint32_t deadline_ms;   /* 0 = limits.handler_ms */
+    uint32_t body_bytes;    /* 0 = limits.body_bytes */
     const struct ush_problem *const *problems; /* NULL-terminated: what it can answer */
     const struct ush_asset *asset;             /* instead of a handler: serves this file */
     const char *cache; /* Cache-Control of its good answers; NULL = no-store */

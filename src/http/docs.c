@@ -88,6 +88,14 @@ static void add_route(struct ush_buf *b, const struct ush_route *r)
         add(b, "<p>");
         ush_buf_add_html(b, more);
     }
+    for (const struct ush_route_header *h = r->headers; h && h->name; h++) {
+        ush_buf_printf(b, "<p>Header <code>%s</code>: ", h->name);
+        add_text(b, h->doc);
+    }
+    if (r->bearer) {
+        add(b, "<p>Header <code>Authorization: Bearer</code>: ");
+        add_text(b, r->bearer->doc);
+    }
     add_fields(b, r->takes_form ? "Form:" : "Takes", r->body);
     add_fields(b, "Query:", r->query);
     add_fields(b, "Answers with", r->reply);

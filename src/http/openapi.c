@@ -133,8 +133,22 @@ static void add_parameters(const struct ush_route *r, struct ush_buf *b)
                        before, f->name, f->optional ? "false" : "true", r->query->name, f->name);
         before = ",";
     }
+    for (const struct ush_route_header *h = r->headers; h && h->name; h++) {
+        ush_buf_printf(b, "%s{\"name\":\"%s\",\"in\":\"header\",\"required\":false,", before,
+                       h->name);
+        add_member(b, "description", ush_text_of(h->doc));
+        ush_buf_add(b, USH_T(",\"schema\":{\"type\":\"string\""));
+        if (h->min)
+            ush_buf_printf(b, ",\"minLength\":%u", h->min);
+        if (h->max)
+            ush_buf_printf(b, ",\"maxLength\":%u", h->max);
+        ush_buf_add(b, USH_T("}}"));
+        before = ",";
+    }
     if (*before == ',' && before[1] == 0)
         ush_buf_add_byte(b, ']');
+    if (r->bearer)
+        ush_buf_printf(b, ",\"security\":[{\"%s\":[]}]", r->bearer->name);
 }
 
 static void add_body(const struct ush_route *r, struct ush_buf *b)
@@ -234,6 +248,25 @@ static void add_path(const struct ush_http_options *o, size_t first, struct ush_
     ush_buf_add_byte(b, '}');
 }
 
+/* Each kind of token once. */
+static void add_security(const struct ush_http_options *o, struct ush_buf *b)
+{
+    const char *before = ",\"securitySchemes\":{", *after = "";
+    for (size_t i = 0; i < o->route_count; i++) {
+        const struct ush_route_bearer *t = o->routes[i].bearer;
+        bool is_first = t && ush__is_api(&o->routes[i]);
+        for (size_t k = 0; k < i && is_first; k++)
+            is_first = !ush__is_api(&o->routes[k]) || o->routes[k].bearer != t;
+        if (!is_first)
+            continue;
+        ush_buf_printf(b, "%s\"%s\":{\"type\":\"http\",\"scheme\":\"bearer\",", before, t->name);
+        add_member(b, "description", ush_text_of(t->doc));
+        ush_buf_add_byte(b, '}');
+        before = ",", after = "}";
+    }
+    ush_buf_add(b, ush_text_of(after));
+}
+
 void ush_openapi(const struct ush_http_options *o, struct ush_buf *out)
 {
     struct ush__mentions m;
@@ -261,5 +294,7 @@ void ush_openapi(const struct ush_http_options *o, struct ush_buf *out)
         ush_buf_printf(out, ",\"%s\":", m.records[i]->name);
         ush_record_schema(m.records[i], out);
     }
-    ush_buf_add(out, USH_T("}}}\n"));
+    ush_buf_add_byte(out, '}');
+    add_security(o, out);
+    ush_buf_add(out, USH_T("}}\n"));
 }

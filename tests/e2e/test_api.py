@@ -457,6 +457,12 @@ def test_openapi_is_the_table_of_routes(fest, server):
             for status, response in op["responses"].items():
                 codes = re.findall("`(.*?)`", response["description"])
                 assert len(set(codes)) == len(codes), f"{path} {status}: {codes}"
+            is_private = "`unauthenticated`" in op["responses"].get("401", {}).get("description", "")
+            assert ("security" in op) == is_private, path
+            keys = [p for p in op.get("parameters", []) if p["name"] == "Idempotency-Key"]
+            assert bool(keys) == (op["operationId"].startswith("post_") and
+                                  path.endswith(("/register", "/registrations"))), path
+    assert tree["components"]["securitySchemes"]["private_link"]["scheme"] == "bearer"
 
 
 def test_references_and_examples_of_openapi(server):

@@ -29,13 +29,22 @@ static int handler(struct ush_request *rq)
     return ush_reply(rq, 200, NULL, USH_NONE);
 }
 
+static const struct ush_route_header headers[] = {
+    {"Request-Key", "Any \"text\".", 8, 255}, {"Other", "More."}, {0}};
+static const struct ush_route_bearer link_token = {"link", "Of the <link>."},
+                                     own_token = {"own", "Another."};
+
 static const struct ush_asset icon = {.path = "/icon", .etag = "\"1\"", .plain = {"i", 1}};
 static const struct ush_route routes[] = {
     {"GET", "/students", handler, .doc = "Lists students.", .query = &search_record,
      .reply = &student_record, .group = "students"},
     {"POST", "/students", handler, .doc = "Adds a student.\n\nOnly in March.", .group = "students",
-     .body = &student_record, .reply = &student_record, .reply_status = 201, .problems = failures},
-    {"GET", "/students/{id}/marks/{no}", handler, .doc = "A <mark>.", .group = "marks"},
+     .body = &student_record, .reply = &student_record, .reply_status = 201, .problems = failures,
+     .headers = headers, .bearer = &link_token},
+    {"GET", "/students/{id}/marks/{no}", handler, .doc = "A <mark>.", .group = "marks",
+     .headers = headers},
+    {"DELETE", "/students", handler, .doc = "Ends all.", .bearer = &link_token},
+    {"PUT", "/students", handler, .doc = "Begins.", .bearer = &own_token},
     {"GET", "/page", handler, .doc = "For people.", .is_page = true},
     {"GET", "/icon", .doc = "Icon.", .asset = &icon},
     {"GET", "/openapi.json", ush_openapi_handler, .doc = "This.", .is_page = true},
@@ -87,7 +96,7 @@ START_TEST(rows_are_described)
     ck_assert_pstr_eq(text_at(doc, "/info/title"), "T & \"T\"");
     json_t *paths = at(doc, "/paths");
     ck_assert_uint_eq(json_object_size(paths), 2);
-    ck_assert_uint_eq(json_object_size(at(paths, "/~1students")), 2);
+    ck_assert_uint_eq(json_object_size(at(paths, "/~1students")), 4);
     json_t *post = at(paths, "/~1students/post");
     ck_assert_pstr_eq(text_at(post, "/summary"), "Adds a student.");
     ck_assert_pstr_eq(text_at(post, "/description"), "Only in March.");
@@ -129,6 +138,32 @@ static int check_references(json_t *doc, json_t *part)
     return found;
 }
 
+START_TEST(headers_and_tokens_are_described)
+{
+    json_t *doc = load();
+    json_t *post = at(doc, "/paths/~1students/post");
+    ck_assert_uint_eq(json_array_size(at(post, "/parameters")), 2);
+    ck_assert_pstr_eq(text_at(post, "/parameters/0/name"), "Request-Key");
+    ck_assert_pstr_eq(text_at(post, "/parameters/0/in"), "header");
+    ck_assert(json_is_false(at(post, "/parameters/0/required")));
+    ck_assert_pstr_eq(text_at(post, "/parameters/0/description"), "Any \"text\".");
+    ck_assert_int_eq(json_integer_value(at(post, "/parameters/0/schema/minLength")), 8);
+    ck_assert_int_eq(json_integer_value(at(post, "/parameters/0/schema/maxLength")), 255);
+    ck_assert_pstr_eq(text_at(post, "/parameters/1/name"), "Other");
+    ck_assert_ptr_null(at(post, "/parameters/1/schema/minLength"));
+    ck_assert_ptr_nonnull(at(post, "/security/0/link"));
+    json_t *marks = at(doc, "/paths/~1students~1{id}~1marks~1{no}/get");
+    ck_assert_pstr_eq(text_at(marks, "/parameters/2/name"), "Request-Key");
+    ck_assert_ptr_null(at(marks, "/security"));
+    json_t *schemes = at(doc, "/components/securitySchemes");
+    ck_assert_uint_eq(json_object_size(schemes), 2);
+    ck_assert_pstr_eq(text_at(schemes, "/link/type"), "http");
+    ck_assert_pstr_eq(text_at(schemes, "/link/scheme"), "bearer");
+    ck_assert_pstr_eq(text_at(schemes, "/link/description"), "Of the <link>.");
+    json_decref(doc);
+}
+END_TEST
+
 START_TEST(references_lead_somewhere)
 {
     json_t *doc = load();
@@ -155,7 +190,7 @@ BOTH_TEST(documents_are_served)
         static const char *const parts[] = {
             "<title>T &amp; T</title>", "/students/{id}/marks/{no}", "A &lt;mark&gt;.",
             "id=\"record-school\"",     "id=\"problem-sold_out\"",   "Where &lt;it&gt; is",
-            "<h2>marks</h2>",
+            "<h2>marks</h2>",           "<code>Request-Key</code>",  "Of the &lt;link&gt;.",
         };
         for (size_t k = 0; k < USH_COUNT(parts); k++)
             ck_assert_msg(strstr(h->body, parts[k]) != NULL, "%s", parts[k]);
@@ -172,6 +207,7 @@ int main(void)
     Suite *s = suite_create("docs");
     TCase *tc = tcase_create("docs");
     tcase_add_test(tc, rows_are_described);
+    tcase_add_test(tc, headers_and_tokens_are_described);
     tcase_add_test(tc, references_lead_somewhere);
     both_add(tc, documents_are_served);
     suite_add_tcase(s, tc);
