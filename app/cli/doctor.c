@@ -17,55 +17,27 @@
  * is behind a proxy, or has a base URL with a name of its own. A default set-up, for trying things
  * out, is not; what would be wrong with it in service is no finding there.
  */
-#include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/timex.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/doctor.h"
 #include "domain/mails.h"
-#include "domain/verify.h"
 
-#define DIAGNOSIS_FIELDS(F, R)                                                                     \
-    F(R, TEXT, check, .max = 40)                                                                   \
-    F(R, TEXT, level, .max = 10)                                                                   \
-    F(R, TEXT, text, .max = 500)
-USH_RECORD(diagnosis, DIAGNOSIS_FIELDS)
 USH_RECORD_DEFINE(diagnosis, DIAGNOSIS_FIELDS)
 
 enum {
-    DIAGNOSES_MAX = 40,
-    FLUSHES = 9,
-    FLUSH_BYTES = 4096,
-    FLUSH_SLOW_US = 20000, /* a commit takes one flush; beyond it answers feel slow */
-    FLUSH_IDLE_US = 15,    /* below it nothing can have reached a disk */
-    FREE_LEAST_MIB = 128,  /* the write-ahead log alone may take 64 */
-    FREE_GOOD_MIB = 1024,
     MAIL_S = 10,
     FILES_BESIDE = 64,       /* descriptors of a worker that are no connections */
     EARLIEST_S = 1767225600, /* 2026: before it no clock can be right */
 };
 
-static const char OK[] = "ok", WARN[] = "warn", ERROR[] = "error";
+const char OK[] = "ok", WARN[] = "warn", ERROR[] = "error";
 
-struct doctor {
-    struct cli *cli;
-    const struct settings *s;
-    struct diagnosis found[DIAGNOSES_MAX];
-    size_t count, errors;
-    bool is_public;
-};
-
-static void USH_PRINTF(4, 5)
-    say(struct doctor *d, const char *check, const char *level, const char *fmt, ...)
+void doctor_say(struct doctor *d, const char *check, const char *level, const char *fmt, ...)
 {
     assert(d->count < DIAGNOSES_MAX);
     va_list ap;
@@ -115,7 +87,8 @@ static void check_proxies(struct doctor *d)
         believes_socket |= ush_text_equal(word, USH_T("unix"));
         int64_t bits = 128, wide = ush_text_find(host, ':') >= 0 ? 16 : 8;
         if (prefix.at && ush_text_i64(prefix, &bits) == 0 && bits < wide) {
-            say(d, "proxies", ERROR,
+            doctor_say(
+                d, "proxies", ERROR,
                 "USHER_TRUSTED_PROXIES has %.*s: nearly everybody is believed about who they are; "
                 "name your proxy's address alone",
                 USH_PR(word));
@@ -123,199 +96,53 @@ static void check_proxies(struct doctor *d)
         }
     }
     if (is_unix(s) && !believes_socket)
-        say(d, "proxies", WARN,
+        doctor_say(
+            d, "proxies", WARN,
             "USHER_LISTEN is a Unix socket and USHER_TRUSTED_PROXIES has no \"unix\": all students "
             "look like this machine, and the limit by address does not hold");
     else if (!is_unix(s) && !*s->trusted_proxies && begins(s->base_url, "https:"))
-        say(d, "proxies", WARN,
+        doctor_say(
+            d, "proxies", WARN,
             "USHER_BASE_URL is https, so a proxy is in front, and USHER_TRUSTED_PROXIES names "
             "none: "
             "all students look like the proxy");
     else if (ok)
-        say(d, "proxies", OK, "%s%s", *s->trusted_proxies ? "believed: " : "nobody is believed",
-            s->trusted_proxies);
+        doctor_say(d, "proxies", OK, "%s%s",
+                   *s->trusted_proxies ? "believed: " : "nobody is believed", s->trusted_proxies);
 }
 
 static void check_addresses(struct doctor *d)
 {
     const struct settings *s = d->s;
     if (listens_to_others(s) && !begins(s->base_url, "https:"))
-        say(d, "listen", WARN,
+        doctor_say(
+            d, "listen", WARN,
             "%s is open to the network without TLS: put nginx in front (deploy/nginx.conf) and "
             "listen on 127.0.0.1 or a Unix socket",
             s->listen);
     else if (listens_to_others(s))
-        say(d, "listen", WARN,
+        doctor_say(
+            d, "listen", WARN,
             "%s is open to the network beside the proxy, without TLS: listen on 127.0.0.1 or a "
             "Unix "
             "socket unless the proxy runs elsewhere",
             s->listen);
     else
-        say(d, "listen", OK, "%s", s->listen);
+        doctor_say(d, "listen", OK, "%s", s->listen);
 
     if (d->is_public && is_own_url(s->base_url))
-        say(d, "base_url", ERROR,
+        doctor_say(
+            d, "base_url", ERROR,
             "the links in mails and QR codes lead to %s, which is the student's own machine: set "
             "USHER_BASE_URL to the public address",
             s->base_url);
     else if (d->is_public && begins(s->base_url, "http:"))
-        say(d, "base_url", WARN,
-            "%s has no TLS: names, addresses and private links can be read on the way",
-            s->base_url);
+        doctor_say(d, "base_url", WARN,
+                   "%s has no TLS: names, addresses and private links can be read on the way",
+                   s->base_url);
     else
-        say(d, "base_url", OK, "%s", s->base_url);
+        doctor_say(d, "base_url", OK, "%s", s->base_url);
     check_proxies(d);
-}
-
-/* ---- the database --------------------------------------------------------------------------- */
-
-/* NULL unless the database is a file of ours. */
-static const char *file_of(const struct settings *s)
-{
-    return begins(s->database_url, "sqlite:") ? s->database_url + 7 : NULL;
-}
-
-static void check_open_database(struct doctor *d, struct ush_db *db, const char *name)
-{
-    struct ush_migrate_options o = fest_migrations;
-    o.check_only = true;
-    int missing = ush_migrate(db, &o);
-    if (missing < 0) {
-        say(d, "database", ERROR, "%s: %s", name,
-            missing == USH_ECONFLICT ? "of another version than this program, perhaps a newer one"
-                                     : ush_error_text(missing));
-        return;
-    }
-    say(d, "database", OK, "%s can be read", name);
-    if (missing > 0) {
-        say(d, "migrations", WARN,
-            "%d are missing; usher migrate applies them, and so does the next start of the server",
-            missing);
-        return;
-    }
-    say(d, "migrations", OK, "all are applied");
-    int r = verify_storing(db, d->cli->arena);
-    if (r < 0)
-        say(d, "storing", ERROR, "nothing can be stored in %s: %s", name, ush_error_text(r));
-    else
-        say(d, "storing", OK, "a row was stored and synced");
-}
-
-static void check_database(struct doctor *d)
-{
-    const struct settings *s = d->s;
-    const char *file = file_of(s);
-    const char *name = s->database_name;
-    int error = 0;
-    if (file && access(file, F_OK) < 0 && errno == ENOENT) {
-        say(d, "database", WARN,
-            "there is no %s yet; usher migrate makes it, and so does the server's first start",
-            file);
-        return;
-    }
-    struct ush_db *db = ush_db_open(&(struct ush_db_options){.url = s->database_url,
-                                                             .role = USH_DB_TOOL,
-                                                             .operations = fest_operations},
-                                    &error);
-    if (!db && error == -EREMOTE)
-        say(d, "database", ERROR,
-            "%s lies on a network file system, where locks are not reliable: move it to a local "
-            "disk",
-            name);
-    else if (!db)
-        say(d, "database", ERROR, "%s cannot be opened: %s", name, ush_error_text(error));
-    if (!db)
-        return;
-    check_open_database(d, db, name);
-    ush_db_close(db);
-}
-
-static void check_sqlite(struct doctor *d)
-{
-    if (d->s->sqlite_sync)
-        say(d, "durability", WARN,
-            "USHER_SQLITE_SYNC=normal: a power cut may take registrations that were confirmed; "
-            "full keeps them");
-    else
-        say(d, "durability", OK,
-            "each commit is synced (synchronous=FULL); SQLite %s, where one process commits",
-            sqlite3_libversion());
-}
-
-/* ---- the disk ------------------------------------------------------------------------------- */
-
-static int compare_i64(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static int64_t monotonic_us(void)
-{
-    struct timespec t; /* not ush_now_ns: that stands still within a turn of the loop */
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
-}
-
-/* Median time in microseconds of a small write and its flush in that folder; a negated errno.
- * Blocks, which holds up nobody: this program has nothing else to do. */
-static int64_t flush_time(const char *folder)
-{
-    char block[FLUSH_BYTES] = {1}, path[PATH_MAX];
-    int64_t took_us[FLUSHES], r = 0;
-    snprintf(path, sizeof path, "%.4000s/.usher-flush-XXXXXX", folder);
-    int fd = mkostemp(path, O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    for (int i = 0; i < FLUSHES && r == 0; i++) {
-        int64_t from_us = monotonic_us();
-        ssize_t n = pwrite(fd, block, sizeof block, (off_t)i * FLUSH_BYTES);
-        if (n < 0 || fsync(fd) < 0)
-            r = -errno;
-        else if (n < FLUSH_BYTES)
-            r = -ENOSPC;
-        took_us[i] = monotonic_us() - from_us;
-    }
-    close(fd);
-    unlink(path);
-    if (r < 0)
-        return r;
-    qsort(took_us, FLUSHES, sizeof *took_us, compare_i64);
-    return took_us[FLUSHES / 2];
-}
-
-static void check_disk(struct doctor *d)
-{
-    const char *file = file_of(d->s);
-    char copy[PATH_MAX];
-    struct statvfs fs;
-    if (!file)
-        return;
-    snprintf(copy, sizeof copy, "%s", file);
-    const char *folder = dirname(copy);
-    if (statvfs(folder, &fs) < 0) {
-        say(d, "disk", ERROR, "the folder %s of the database: %s", folder, strerror(errno));
-        return;
-    }
-    uint64_t free_mib = (uint64_t)fs.f_bavail * fs.f_frsize >> 20;
-    say(d, "disk",
-        free_mib < FREE_LEAST_MIB  ? ERROR
-        : free_mib < FREE_GOOD_MIB ? WARN
-                                   : OK,
-        "%llu MiB are free in %s%s", (unsigned long long)free_mib, folder,
-        free_mib < FREE_GOOD_MIB ? "; when it is full, students get 503: make room" : "");
-    int64_t us = flush_time(folder);
-    if (us < 0)
-        say(d, "flush", ERROR, "nothing can be written in %s: %s", folder, ush_error_text((int)us));
-    else if (us < FLUSH_IDLE_US)
-        say(d, "flush", WARN,
-            "%lld us: no disk is that quick, so this is memory, or a disk that says \"done\" too "
-            "early; a power cut takes what it held",
-            (long long)us);
-    else
-        say(d, "flush", us > FLUSH_SLOW_US ? WARN : OK, "%.1f ms for a write and its flush%s",
-            (double)us / 1000,
-            us > FLUSH_SLOW_US ? "; each answer waits for one, so use a faster disk" : "");
 }
 
 /* ---- secret, clock, files ------------------------------------------------------------------- */
@@ -325,16 +152,19 @@ static void check_secret(struct doctor *d)
     const char *path = d->s->secret_file;
     struct stat st;
     if (stat(path, &st) < 0 && errno == ENOENT)
-        say(d, "secret", WARN,
+        doctor_say(
+            d, "secret", WARN,
             "there is no %s; the first start makes it. If this fest has sent links before, put its "
             "copy back: they follow from it",
             path);
     else if (access(path, R_OK) < 0)
-        say(d, "secret", ERROR, "%s cannot be read: %s", path, strerror(errno));
+        doctor_say(d, "secret", ERROR, "%s cannot be read: %s", path, strerror(errno));
     else if (st.st_mode & 077)
-        say(d, "secret", ERROR, "others may read %s, and forge tickets: chmod 600 %s", path, path);
+        doctor_say(d, "secret", ERROR, "others may read %s, and forge tickets: chmod 600 %s", path,
+                   path);
     else
-        say(d, "secret", OK, "%s; keep a copy elsewhere: without it no link or ticket holds", path);
+        doctor_say(d, "secret", OK, "%s; keep a copy elsewhere: without it no link or ticket holds",
+                   path);
 }
 
 static void check_clock(struct doctor *d)
@@ -342,13 +172,14 @@ static void check_clock(struct doctor *d)
     struct timex t = {0};
     int state = adjtimex(&t);
     if (ush_wall_ms() / 1000 < EARLIEST_S)
-        say(d, "clock", ERROR,
-            "it shows a time before this program was written: events open and close by it");
+        doctor_say(d, "clock", ERROR,
+                   "it shows a time before this program was written: events open and close by it");
     else if (state < 0 || state == TIME_ERROR || (t.status & STA_UNSYNC))
-        say(d, "clock", WARN,
+        doctor_say(
+            d, "clock", WARN,
             "nothing keeps it right, and events open and close by it: timedatectl set-ntp true");
     else
-        say(d, "clock", OK, "synchronised");
+        doctor_say(d, "clock", OK, "synchronised");
 }
 
 static void check_files(struct doctor *d)
@@ -358,11 +189,12 @@ static void check_files(struct doctor *d)
     if (getrlimit(RLIMIT_NOFILE, &have) < 0)
         return;
     bool enough = have.rlim_cur == RLIM_INFINITY || (int64_t)have.rlim_cur >= need;
-    say(d, "files", enough ? OK : WARN,
-        "a worker may open %lld files and needs up to %lld for its share of "
-        "USHER_MAX_CONNECTIONS%s",
-        (long long)have.rlim_cur, (long long)need,
-        enough ? "" : ": ulimit -n, or LimitNOFILE= of the unit (this is the limit of who asks)");
+    doctor_say(d, "files", enough ? OK : WARN,
+               "a worker may open %lld files and needs up to %lld for its share of "
+               "USHER_MAX_CONNECTIONS%s",
+               (long long)have.rlim_cur, (long long)need,
+               enough ? ""
+                      : ": ulimit -n, or LimitNOFILE= of the unit (this is the limit of who asks)");
 }
 
 /* ---- mail ----------------------------------------------------------------------------------- */
@@ -389,18 +221,19 @@ static void check_server(struct doctor *d, struct mailer *m)
                            &reply);
     ush_scope_close(&scope);
     if (r == SEEN_ENOUGH)
-        say(d, "mail", OK, "%s takes mail from %s", m->url, m->from);
+        doctor_say(d, "mail", OK, "%s takes mail from %s", m->url, m->from);
     else if (r == -EACCES)
-        say(d, "mail", ERROR,
+        doctor_say(
+            d, "mail", ERROR,
             "%s refuses the login of %s (%s): check USHER_SMTP_PASSWORD; many providers want a "
             "password made for programs",
             m->url, m->user ? m->user : "nobody", reply.text);
     else if (r == USH_EINVAL)
-        say(d, "mail", ERROR, "%s refuses mail from %s: %s; check USHER_MAIL_FROM", m->url, m->from,
-            reply.text);
+        doctor_say(d, "mail", ERROR, "%s refuses mail from %s: %s; check USHER_MAIL_FROM", m->url,
+                   m->from, reply.text);
     else
-        say(d, "mail", ERROR, "%s takes no mail: %s", m->url,
-            reply.text[0] ? reply.text : ush_error_text(r));
+        doctor_say(d, "mail", ERROR, "%s takes no mail: %s", m->url,
+                   reply.text[0] ? reply.text : ush_error_text(r));
 }
 
 static void check_mail(struct doctor *d)
@@ -408,28 +241,30 @@ static void check_mail(struct doctor *d)
     const char *folder = settings_outbox(d->s), *url = d->s->mail_url;
     bool hides_proxy = !is_unix(d->s) && !listens_to_others(d->s) && !*d->s->trusted_proxies;
     if (folder && d->is_public && hides_proxy) {
-        say(d, "mail", ERROR,
+        doctor_say(
+            d, "mail", ERROR,
             "mails are written to %s/, and every student can read them at /outbox, since all look "
             "like this machine: set USHER_MAIL_URL and USHER_TRUSTED_PROXIES",
             folder);
         return;
     }
     if (folder) {
-        say(d, "mail", d->is_public ? WARN : OK, "mails are written to %s/ and sent to nobody%s",
-            folder, d->is_public ? ": set USHER_MAIL_URL to your mail server" : "");
+        doctor_say(d, "mail", d->is_public ? WARN : OK,
+                   "mails are written to %s/ and sent to nobody%s", folder,
+                   d->is_public ? ": set USHER_MAIL_URL to your mail server" : "");
         return;
     }
     const char *at = strrchr(url, '@');
     if (begins(url, "smtp:") && !strstr(url, "tls=starttls") && (at || !is_own_url(url)))
-        say(d, "mail_tls", WARN,
-            "mails and the password go to the server unencrypted: add ?tls=starttls, or use "
-            "smtps://");
+        doctor_say(d, "mail_tls", WARN,
+                   "mails and the password go to the server unencrypted: add ?tls=starttls, or use "
+                   "smtps://");
     struct fest fest = {.settings = d->s};
     struct mailer mailer;
     struct ush_buf problem;
     ush_buf_init(&problem, 1024);
     if (mailer_init(&mailer, &fest, &problem) < 0) {
-        say(d, "mail", ERROR, "%.*s", USH_PR(ush_buf_text(&problem)));
+        doctor_say(d, "mail", ERROR, "%.*s", USH_PR(ush_buf_text(&problem)));
     } else {
         check_server(d, &mailer);
         mailer_fini(&mailer);
@@ -445,10 +280,8 @@ static int examine(void *arg)
     struct doctor d = {.cli = cli, .s = &cli->settings};
     d.is_public = listens_to_others(d.s) || is_unix(d.s) || *d.s->trusted_proxies ||
                   !is_own_url(d.s->base_url);
-    check_database(&d);
-    if (file_of(d.s))
-        check_sqlite(&d);
-    check_disk(&d);
+    doctor_check_store(&d);
+    doctor_check_redis(&d);
     check_secret(&d);
     check_clock(&d);
     check_files(&d);
