@@ -11,11 +11,13 @@
  */
 #include <sys/resource.h>
 
+#include "domain/erase.h"
 #include "domain/mails.h"
 #include "server.h"
 #include "usher/net.h"
 
-enum { JOB_NICENESS = 15 };
+enum { JOB_NICENESS = 15, FORGET_ARENA_MAX = 16 << 20 };
+#define FORGET_EVERY_NS (3600 * (int64_t)USH_SECOND)
 
 int server_open_fest(struct server *s, struct fest *f)
 {
@@ -162,6 +164,28 @@ static int run_jobs_inside(void *arg)
     return ush_jobs_run(&j->options, &j->jobs);
 }
 
+/* Names and addresses of events that are long over. Every worker may do it: what another has erased
+ * is not there any more. */
+static int forget(void *arg)
+{
+    struct fest *f = arg;
+    struct ush_arena arena;
+    ush_arena_init(&arena, NULL, 0, FORGET_ARENA_MAX);
+    for (;;) {
+        int n = erase_overdue(f, f->settings->retention_days, USH_T("retention"), &arena);
+        ush_arena_reset(&arena);
+        if (n > 0)
+            ush_info("fest.forgotten", "%d registrations of old events are erased", n);
+        else if (n < 0 && n != -ECANCELED)
+            ush_warn("fest.forget", "old registrations are not erased yet: %s", ush_error_text(n));
+        int r = ush_sleep(FORGET_EVERY_NS);
+        if (r < 0) {
+            ush_arena_fini(&arena);
+            return r;
+        }
+    }
+}
+
 int run_job(struct ush_worker *w, void *ctx)
 {
     struct server *s = ctx;
@@ -192,18 +216,24 @@ int run_job(struct ush_worker *w, void *ctx)
                                        .wake_fd = s->wake_fd,
                                        .owner = ush_worker_owner(w)}};
     struct wire wire;
-    struct ush_scope scope;
+    struct ush_scope scope, aside;
     open_wire(&wire, s, ush_hints_listen);
     ush_scope_open(&scope, &(struct ush_scope_options){.name = "jobs"});
+    ush_scope_open(&aside, &(struct ush_scope_options){.name = "forget"});
     r = ush_spawn(&scope, run_jobs_inside, &j);
+    if (r == 0 && s->settings.retention_days)
+        r = ush_spawn(&aside, forget, &fest);
     if (r == 0) {
         ush_worker_ready(w);
         ush_worker_wait_drain(w);
+        ush_scope_cancel(&aside, USH_CANCEL_SHUTDOWN);
         if (j.jobs)
             ush_jobs_stop(j.jobs);
         else /* told to leave before it began */
             ush_scope_cancel(&scope, USH_CANCEL_SHUTDOWN);
-    }
+    } else
+        ush_scope_cancel(&scope, USH_CANCEL_SHUTDOWN);
+    ush_scope_close(&aside);
     int closed = ush_scope_close(&scope);
     close_wire(&wire);
     mailer_fini(&mailer);

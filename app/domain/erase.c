@@ -48,11 +48,12 @@ static int erase_run(struct ush_tx *tx, const void *input, void *output)
     USH_TRY(ush_exec_later(tx, &sql_participants_erase,
                            USH_VALUES(in->registration, one ? in->position : -1)));
     /* A mail of the lead may name a member. */
-    USH_TRY(ush_exec_later(tx, &sql_jobs_erase, USH_VALUES(in->registration, tx->now_ms, USH_BYTES(USH_T("")))));
+    USH_TRY(ush_exec_later(tx, &sql_jobs_erase,
+                           USH_VALUES(in->registration, tx->now_ms, USH_BYTES(USH_T("")))));
     USH_TRY(ush_exec_later(tx, &sql_scans_erase, USH_VALUES(in->registration)));
     if (!one)
-        USH_TRY(ush_exec_later(tx, &sql_registration_erase,
-                               USH_VALUES(in->registration, tx->now_ms)));
+        USH_TRY(
+            ush_exec_later(tx, &sql_registration_erase, USH_VALUES(in->registration, tx->now_ms)));
     out->taken = l.seats.taken;
     return audit(tx, &(struct audit_entry){in->actor, "erase", event, in->registration,
                                            one ? USH_T("a member") : USH_NONE});

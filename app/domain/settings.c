@@ -69,6 +69,8 @@ const struct ush_setting settings_table[] = {
     ROW("PLUS_FOLD", BOOL, plus_fold, "yes", .doc = "a+1@x and a+2@x are one person"),
     ROW("TZ", TEXT, tz, "Asia/Kolkata", .doc = "zone of events that name none"),
     ROW("NAME", TEXT, name, "Tech Fest", .doc = "what the fest is called"),
+    ROW("RETENTION_DAYS", INT, retention_days, "90", .max = 3650,
+        .doc = "days after an event until names and addresses are erased; 0 = never"),
     ROW("CONTACT", TEXT, contact, "", .doc = "address shown for questions"),
     ROW("MAX_BODY", BYTES, max_body, "32K", .min = 1024, .max = 1 << 20,
         .doc = "largest body of a registration"),

@@ -36,6 +36,7 @@ struct settings {
     const char *limit_email, *limit_browser, *limit_addr; /* "5/60" or "off" */
     bool plus_fold;
     const char *tz, *name, *contact;
+    int64_t retention_days; /* 0 = never erased by itself */
     int64_t max_body, max_import;
     const char *log; /* "stderr" or a file */
     int log_level;   /* enum ush_log_level */

@@ -23,10 +23,16 @@ struct form_view {
     ush_text suggestion;             /* "gmail.com" for gmial.com */
     bool asks_update;                /* this tab has a place: change its details? */
     bool is_busy;                    /* 503: try again */
-    ush_text ticket_url;             /* for asks_update */
+    bool is_edit;                    /* the details of a registration that exists */
+    ush_text ticket_url;             /* for asks_update and is_edit */
     int status;
 };
 int reply_form(struct ush_request *rq, const struct form_view *v);
+
+/* Changes the details of a registration to those of the form, and leads to the ticket; or shows the
+ * form again, as `v` says, with what stands against it. */
+int change_details(struct ush_request *rq, int64_t registration, int64_t manage_rev,
+                   struct form_view *v);
 
 /* ---- for the template ------------------------------------------------------------------------ */
 

@@ -35,6 +35,24 @@ int web_ticket_cancel(struct ush_request *rq);
 int web_ticket_resend(struct ush_request *rq);
 int web_ticket_scan(struct ush_request *rq);
 
+/* What every page behind a private link begins with: the registration that the path names, or an
+ * answer that there is none. */
+int open_link(struct ush_request *rq, struct registration_view *ret);
+
+/* details.c, with the record of its form */
+#define FIND_FORM_FIELDS(F, R)                                                                     \
+    F(R, TEXT, email, .format = USH_EMAIL, .max = 254, .doc = "Address that was registered")
+USH_RECORD(find_form, FIND_FORM_FIELDS)
+int web_edit(struct ush_request *rq);
+int web_edit_post(struct ush_request *rq);
+int web_data(struct ush_request *rq);
+int web_data_json(struct ush_request *rq);
+int web_delete(struct ush_request *rq);
+int web_delete_post(struct ush_request *rq);
+int web_find(struct ush_request *rq);
+int web_find_post(struct ush_request *rq);
+int web_privacy(struct ush_request *rq);
+
 /* health.c */
 int web_healthz(struct ush_request *rq);
 int web_readyz(struct ush_request *rq);

@@ -184,6 +184,45 @@ int reply_ticket(struct ush_request *rq, const struct ticket_view *v)
     return send_page(rq, 200, &b);
 }
 
+int reply_data(struct ush_request *rq, const struct data_view *v)
+{
+    struct frame f = frame_of(rq, USH_T("What is stored about you"));
+    struct ush_buf b;
+    f.is_private = true;
+    ush_buf_init(&b, PAGE_BYTES_MAX);
+    page_data(&b, &f, v);
+    return send_page(rq, 200, &b);
+}
+
+int reply_delete(struct ush_request *rq, const struct data_view *v)
+{
+    struct frame f = frame_of(rq, USH_T("Delete?"));
+    struct ush_buf b;
+    f.is_private = true;
+    ush_buf_init(&b, PAGE_BYTES_MAX);
+    page_delete(&b, &f, v);
+    return send_page(rq, 200, &b);
+}
+
+int reply_find(struct ush_request *rq, const struct find_view *v)
+{
+    struct frame f =
+        frame_of(rq, v->fault.len ? USH_T("Error: Lost your ticket?") : USH_T("Lost your ticket?"));
+    struct ush_buf b;
+    ush_buf_init(&b, PAGE_BYTES_MAX);
+    page_find(&b, &f, v);
+    return send_page(rq, v->fault.len ? 422 : 200, &b);
+}
+
+int reply_privacy(struct ush_request *rq, const struct privacy_view *v)
+{
+    struct frame f = frame_of(rq, USH_T("What happens to what you type"));
+    struct ush_buf b;
+    ush_buf_init(&b, PAGE_BYTES_MAX);
+    page_privacy(&b, &f, v);
+    return send_page(rq, 200, &b);
+}
+
 int reply_notice(struct ush_request *rq, const struct notice_view *v)
 {
     struct frame f = frame_of(rq, ush_text_of(v->title));

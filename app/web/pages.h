@@ -7,6 +7,7 @@
 #ifndef WEB_PAGES_H
 #define WEB_PAGES_H
 
+#include "domain/erase.h"
 #include "web/web.h"
 
 enum { PAGE_BYTES_MAX = 1 << 20 };
@@ -68,6 +69,28 @@ struct ticket_view {
     int64_t now_ms;
 };
 int reply_ticket(struct ush_request *rq, const struct ticket_view *v);
+
+/* Everything behind one private link. */
+struct data_view {
+    const struct event_entry *event; /* NULL when it is not in memory any more */
+    const struct registration_view *registration;
+    struct ush_rows mails; /* of struct mail_job_row */
+    ush_text link;         /* "/r/<token>" */
+};
+int reply_data(struct ush_request *rq, const struct data_view *v);
+int reply_delete(struct ush_request *rq, const struct data_view *v);
+
+struct find_view {
+    ush_text email; /* as typed */
+    ush_text fault; /* what is wrong with it, or absent */
+    bool is_done;
+};
+int reply_find(struct ush_request *rq, const struct find_view *v);
+
+struct privacy_view {
+    int64_t retention_days; /* 0 = not erased by itself */
+};
+int reply_privacy(struct ush_request *rq, const struct privacy_view *v);
 
 struct notice_view {
     const char *title;

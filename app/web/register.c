@@ -193,6 +193,38 @@ static bool asks_about_address(const struct register_form *f, ush_text *ret_sugg
     return ret_suggestion->at && !ush_text_equal(f->checked_email, f->email);
 }
 
+int change_details(struct ush_request *rq, int64_t registration, int64_t manage_rev,
+                   struct form_view *v)
+{
+    struct web *w = web_of(rq);
+    struct ush_faults *faults = faults_of(rq);
+    struct change_result result;
+    if (!faults)
+        return USH_ELIMIT;
+    const struct edit_request edit = {.registration = registration,
+                                      .form = DESK_REQUEST_OF(v->form, v->event->event.slug),
+                                      .actor = USH_T("student")};
+    int r = registration_edit(&w->fest, &edit, rq->arena, faults, &result);
+    if (r == USH_EINVAL) {
+        v->status = 422;
+        v->faults = faults;
+        return reply_form(rq, v);
+    }
+    USH_TRY(r);
+    if (result.outcome == CHANGE_DONE || result.outcome == CHANGE_NOTHING)
+        return ush_reply_redirect(
+            rq, 303,
+            manage_link(rq, registration, result.manage_rev ? result.manage_rev : manage_rev, ""));
+    v->status = 409;
+    v->faults = NULL;
+    v->refusal = result.outcome == CHANGE_DUPLICATE
+                     ? USH_T("One of these people, or the team's name, is registered already.")
+                 : result.outcome == CHANGE_TOO_LATE
+                     ? USH_T("It is too late to change the details.")
+                     : USH_T("The details cannot be changed any more.");
+    return reply_form(rq, v);
+}
+
 /* The same tab sends other details: the place exists, so offer to change them. */
 static int offer_update(struct ush_request *rq, const struct register_form *f,
                         const struct event_entry *e, const struct desk_answer *a)
@@ -205,31 +237,8 @@ static int offer_update(struct ush_request *rq, const struct register_form *f,
                               .ticket_url = manage_link(rq, a->registration, a->manage_rev, "")};
         return reply_form(rq, &v);
     }
-    struct web *w = web_of(rq);
-    struct ush_faults faults;
-    struct change_result result;
-    ush_faults_init(&faults, rq->arena);
-    const struct edit_request edit = {.registration = a->registration,
-                                      .form = DESK_REQUEST_OF(f, e->event.slug),
-                                      .actor = USH_T("student")};
-    int r = registration_edit(&w->fest, &edit, rq->arena, &faults, &result);
-    struct form_view v = {.event = e, .form = f, .status = 422, .faults = &faults};
-    if (r == USH_EINVAL)
-        return reply_form(rq, &v);
-    USH_TRY(r);
-    if (result.outcome == CHANGE_DONE || result.outcome == CHANGE_NOTHING)
-        return ush_reply_redirect(rq, 303,
-                                  manage_link(rq, a->registration,
-                                              result.manage_rev ? result.manage_rev : a->manage_rev,
-                                              ""));
-    v.status = 409;
-    v.faults = NULL;
-    v.refusal = result.outcome == CHANGE_DUPLICATE
-                    ? USH_T("One of these people, or the team's name, is registered already.")
-                : result.outcome == CHANGE_TOO_LATE
-                    ? USH_T("It is too late to change the details.")
-                    : USH_T("The details cannot be changed any more.");
-    return reply_form(rq, &v);
+    struct form_view v = {.event = e, .form = f, .status = 422};
+    return change_details(rq, a->registration, a->manage_rev, &v);
 }
 
 /* A refusal in the form's own page: what was typed stays. */

@@ -25,8 +25,7 @@ static void keep_private(struct ush_request *rq)
     ush_reply_header(rq, "X-Robots-Tag", USH_T("noindex"));
 }
 
-/* The registration behind the link of the path, or an answer that there is none. */
-static int open_link(struct ush_request *rq, struct registration_view *ret)
+int open_link(struct ush_request *rq, struct registration_view *ret)
 {
     int r = registration_open(&web_of(rq)->fest, ush_param(rq, "token"), rq->arena, ret);
     if (r == USH_ENOTFOUND || r == -EINVAL)

@@ -7,6 +7,7 @@
  *     events.c         the list of events, one event, availability: pages and API
  *     registrations.c  one registration through the API
  *     ticket.c         the ticket page and its buttons
+ *     details.c        what is stored about a student: see, correct, delete it
  *     reply.c          the records of the API, and how domain answers become replies
  *     problems.c       every kind of failure that this application answers with
  *     pages.c          the frame of a page, and the problem page

@@ -269,8 +269,10 @@ static int look(struct ush_tx *view, void *arg)
 static int spoil_run(struct ush_tx *tx, const void *in, void *out)
 {
     static const struct ush_statement sent = {
-        "sent", "UPDATE jobs SET payload = CAST('To: asha@school.example' AS BLOB), "
-                "note = 'Asha', state = 1, owner = 5, lease_until = 9", NULL};
+        "sent",
+        "UPDATE jobs SET payload = CAST('To: asha@school.example' AS BLOB), "
+        "note = 'Asha', state = 1, owner = 5, lease_until = 9",
+        NULL};
     (void)in;
     (void)out;
     return ush_exec(tx, &sent, USH_NO_VALUES);
@@ -289,8 +291,8 @@ static int forgetting(void *arg)
     ck_assert_int_gt(ush_change(x->fest.db, &op_spoil, &(struct word){0}, NULL, &x->arena), 0);
     for (size_t i = 0; i < USH_COUNT(words); i++)
         ck_assert_int_gt(ush_read(x->fest.db, look, (void *)(uintptr_t)words[i]), 0);
-    ck_assert_int_eq(person_erase(&x->fest, USH_T(" ASHA@school.example"), USH_T("test"),
-                                  &x->arena), 1);
+    ck_assert_int_eq(
+        person_erase(&x->fest, USH_T(" ASHA@school.example"), USH_T("test"), &x->arena), 1);
     for (size_t i = 0; i < USH_COUNT(words); i++)
         ck_assert_msg(ush_read(x->fest.db, look, (void *)(uintptr_t)words[i]) == 0, "%s is there",
                       words[i]);

@@ -1,0 +1,202 @@
+/*
+ * details.c - what is stored about a student, for the student: see it, take it, correct it, delete
+ * it; and what is said about all that.
+ *
+ *   GET /r/{token}/edit        the form with the stored details; POST changes them
+ *   GET /r/{token}/data        everything in words; data.json for taking along
+ *   GET /r/{token}/delete      asks; POST erases, and the link is dead
+ *   GET /find                  "lost your ticket?"; POST has the private links mailed again
+ *   GET /privacy
+ *
+ * Whoever has the private link may do all this. /find gives the same answer for every address:
+ * nobody learns there who is registered.
+ */
+#include "domain/erase.h"
+#include "web/access.h"
+#include "web/form.h"
+#include "web/handlers.h"
+#include "web/pages.h"
+
+/* ---- correcting ------------------------------------------------------------------------------ */
+
+/* What is stored, as if it had just been typed. */
+static int form_of(const struct registration_view *reg, struct ush_arena *arena,
+                   struct register_form *ret)
+{
+    const struct registration *r = &reg->registration;
+    size_t members = reg->people_count ? reg->people_count - 1 : 0;
+    struct desk_person *people = USH_NEW_N(arena, struct desk_person, members + 1);
+    if (!people)
+        return USH_ELIMIT;
+    for (size_t i = 0; i < members; i++) {
+        people[i].name = reg->people[i + 1].name;
+        people[i].email = reg->people[i + 1].email;
+    }
+    *ret = (struct register_form){.school = r->school,
+                                  .grade = r->grade,
+                                  .phone = r->phone,
+                                  .team = r->team_name,
+                                  .members = {people, members},
+                                  .guardian = r->guardian_ok};
+    if (reg->people_count) {
+        ret->name = reg->people[0].name;
+        ret->email = reg->people[0].email;
+    }
+    return 0;
+}
+
+static ush_text own_link(struct ush_request *rq)
+{
+    return ush_arena_printf(rq->arena, "/r/%.*s", USH_PR(ush_param(rq, "token")));
+}
+
+/* The view of the form for the registration behind the link, or an answer. */
+static int open_details(struct ush_request *rq, struct event_list **list,
+                        struct registration_view *reg, struct form_view *ret)
+{
+    USH_TRY(open_link(rq, reg));
+    USH_TRY(events_take(&web_of(rq)->fest, list));
+    const struct event_entry *e = event_find_id(*list, registration_event_of(reg->registration.id));
+    if (!e)
+        return ush_problem(rq, &problem_no_event, "The event is not listed any more.");
+    if (reg->registration.status == REGISTRATION_CANCELLED)
+        return ush_problem(rq, &problem_no_registration, "This registration is cancelled.");
+    if (ush_wall_ms() >= e->event.edit_until)
+        return ush_problem(rq, &problem_deadline_passed,
+                           "It is too late to change the details. Please tell the organisers.");
+    *ret = (struct form_view){
+        .event = e, .status = 200, .is_edit = true, .ticket_url = own_link(rq)};
+    return 0;
+}
+
+int web_edit(struct ush_request *rq)
+{
+    struct event_list *list EVENTS_HELD = NULL;
+    struct registration_view reg;
+    struct register_form stored;
+    struct form_view v;
+    USH_TRY(open_details(rq, &list, &reg, &v));
+    USH_TRY(form_of(&reg, rq->arena, &stored));
+    v.form = &stored;
+    return reply_form(rq, &v);
+}
+
+int web_edit_post(struct ush_request *rq)
+{
+    struct event_list *list EVENTS_HELD = NULL;
+    struct registration_view reg;
+    struct form_view v;
+    USH_TRY(check_origin(rq));
+    USH_TRY(open_details(rq, &list, &reg, &v));
+    v.form = rq->input;
+    return change_details(rq, reg.registration.id, reg.registration.manage_rev, &v);
+}
+
+/* ---- seeing and taking ----------------------------------------------------------------------- */
+
+static int open_data(struct ush_request *rq, struct event_list **list,
+                     struct registration_view *reg, struct data_view *ret)
+{
+    struct fest *f = &web_of(rq)->fest;
+    USH_TRY(open_link(rq, reg));
+    USH_TRY(events_take(f, list));
+    *ret = (struct data_view){.event =
+                                  event_find_id(*list, registration_event_of(reg->registration.id)),
+                              .registration = reg,
+                              .link = own_link(rq)};
+    return registration_mails(f, reg->registration.id, rq->arena, &ret->mails);
+}
+
+int web_data(struct ush_request *rq)
+{
+    struct event_list *list EVENTS_HELD = NULL;
+    struct registration_view reg;
+    struct data_view v;
+    USH_TRY(open_data(rq, &list, &reg, &v));
+    return reply_data(rq, &v);
+}
+
+#define OWN_DATA_FIELDS(F, R)                                                                      \
+    F(R, TEXT, event, .doc = "Slug of the event")                                                  \
+    F(R, ONE, registration, .of = &registration_record, .doc = "The registration")                 \
+    F(R, LIST, people, .of = &participant_record, .doc = "Who comes")                              \
+    F(R, LIST, mails, .of = &mail_job_row_record, .doc = "What was mailed")
+USH_RECORD(own_data, OWN_DATA_FIELDS)
+USH_RECORD_DEFINE(own_data, OWN_DATA_FIELDS)
+
+int web_data_json(struct ush_request *rq)
+{
+    struct event_list *list EVENTS_HELD = NULL;
+    struct registration_view reg;
+    struct data_view v;
+    USH_TRY(open_data(rq, &list, &reg, &v));
+    struct own_data out = {.event = v.event ? v.event->event.slug : USH_T(""),
+                           .registration = &reg.registration,
+                           .people = {reg.people, reg.people_count},
+                           .mails = v.mails};
+    ush_reply_header(rq, "Content-Disposition", USH_T("attachment; filename=\"my-data.json\""));
+    return ush_reply_json(rq, 200, &own_data_record, &out);
+}
+
+/* ---- deleting -------------------------------------------------------------------------------- */
+
+int web_delete(struct ush_request *rq)
+{
+    struct registration_view reg;
+    USH_TRY(open_link(rq, &reg));
+    return reply_delete(rq, &(struct data_view){.registration = &reg, .link = own_link(rq)});
+}
+
+int web_delete_post(struct ush_request *rq)
+{
+    struct registration_view reg;
+    struct change_result result;
+    USH_TRY(check_origin(rq));
+    USH_TRY(open_link(rq, &reg));
+    const struct erase in = {
+        .registration = reg.registration.id, .position = -1, .actor = USH_T("student")};
+    USH_TRY(registration_erase(&web_of(rq)->fest, &in, &result, rq->arena));
+    return reply_notice(
+        rq, &(struct notice_view){.title = "Deleted",
+                                  .text = USH_T("Everything you typed is erased. The link and the "
+                                                "ticket are no longer valid."),
+                                  .link = USH_T("/"),
+                                  .link_text = USH_T("All events"),
+                                  .status = 200});
+}
+
+/* ---- for whoever has no link ----------------------------------------------------------------- */
+
+USH_RECORD_DEFINE(find_form, FIND_FORM_FIELDS)
+
+int web_find(struct ush_request *rq)
+{
+    return reply_find(rq, &(struct find_view){0});
+}
+
+int web_find_post(struct ush_request *rq)
+{
+    struct web *w = web_of(rq);
+    const struct find_form *in = rq->input;
+    const struct ush_faults *faults = rq->faults;
+    USH_TRY(check_origin(rq));
+    struct find_view v = {.email = in->email, .is_done = true};
+    if (faults && faults->count) {
+        v.fault = faults->list[0].msg;
+        v.is_done = false;
+        return reply_find(rq, &v);
+    }
+    int64_t now_ms = ush_wall_ms(), wait_ms = 0;
+    if (!is_local(rq->client))
+        wait_ms = limits_spend(w->limits, LIMIT_ADDRESS, network_of(rq->client), now_ms);
+    if (wait_ms)
+        return reply_limited(rq, wait_ms);
+    USH_TRY(registrations_resend_to(&w->fest, in->email, rq->arena));
+    return reply_find(rq, &v);
+}
+
+int web_privacy(struct ush_request *rq)
+{
+    return reply_privacy(
+        rq, &(struct privacy_view){.retention_days = web_of(rq)->settings->retention_days});
+}
