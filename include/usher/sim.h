@@ -25,20 +25,23 @@ enum ush_sim_order {
 struct ush_sim_options {
     uint64_t seed;
     enum ush_sim_order order;
-    uint32_t pct_depth;       /* for PCT; 0 = 3 */
-    uint32_t cancel_permille; /* cancel the innermost scope (that has an outer one) at a wait */
-    uint32_t cancel_at;       /* n > 0: cancel exactly at the n-th suspension of the run */
-    uint32_t reset_permille;  /* a socket operation finds the connection reset */
-    uint32_t short_permille;  /* recv and send move fewer bytes than they could */
-    int64_t delay_ns_max;     /* bytes and pool results arrive up to this much later */
-    int64_t start_wall_ms;    /* the wall clock at the beginning; 0 = 2026-03-13T12:30:00Z */
-    uint64_t steps_max;       /* decisions before the run counts as endless; 0 = 10 million */
+    uint32_t pct_depth;         /* for PCT; 0 = 3 */
+    uint32_t pct_steps;         /* for PCT: length of such a run (report.picks); 0 = not known */
+    uint32_t cancel_permille;   /* cancel the innermost scope (that has an outer one) at a wait */
+    uint32_t cancel_at;         /* n > 0: cancel exactly at the n-th suspension of the run */
+    uint32_t reset_permille;    /* a socket operation finds the connection reset */
+    uint32_t short_permille;    /* recv and send move fewer bytes than they could */
+    int64_t delay_ns_max;       /* bytes and pool results arrive up to this much later */
+    int64_t start_wall_ms;      /* the wall clock at the beginning; 0 = 2026-03-13T12:30:00Z */
+    uint64_t steps_max;         /* decisions before the run counts as endless; 0 = 10 million */
+    struct ush__script *script; /* private: the explorer's; see explore.h */
 };
 
 struct ush_sim_report {
     uint64_t hash; /* of every decision: (kind, choices, choice, virtual time) */
     uint64_t decisions;
     uint64_t suspensions;
+    uint64_t picks;     /* times a task was resumed */
     int64_t virtual_ns; /* elapsed */
     char text[4096];    /* the wait graph after a deadlock or an endless run; else empty */
 };

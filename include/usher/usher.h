@@ -8,6 +8,7 @@
 #define USHER_USHER_H
 
 #include "usher/base.h"
+#include "usher/explore.h"
 #include "usher/fetch.h"
 #include "usher/http.h"
 #include "usher/jobs.h"

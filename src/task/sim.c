@@ -38,6 +38,8 @@ enum {
     FIFO_TURN = 1024, /* picks */
     FIFO_SHARE = 8,
     DELAY_STEPS = 16, /* few distinct delays, so that things also arrive together */
+    KEPT_MAX =
+        128, /* suspension points a task passes before it gives way, as its budget in service */
     LAST_TURNS = 200, /* of a stuck run, to end its tasks */
 };
 
@@ -80,14 +82,40 @@ static int stream_of(enum ush__decision kind)
     return SIM_STREAM_FAULT;
 }
 
+/* What the explorer's schedule has at this place, if it plays one. */
+static uint32_t played(struct ush__script *script, uint32_t n)
+{
+    if (script->played_next == script->played_count ||
+        script->played[script->played_next].at != script->count)
+        return 0;
+    uint32_t choice = script->played[script->played_next++].choice;
+    return choice < n ? choice : n - 1;
+}
+
+/* A choice among n >= 2: the one that was drawn, unless a schedule is played. */
+static uint32_t settle(struct ush__sim_state *s, enum ush__decision kind, uint32_t n,
+                       uint32_t choice)
+{
+    struct ush__script *script = s->o.script;
+    if (USH_UNLIKELY(script != NULL)) {
+        if (script->plays)
+            choice = played(script, n);
+        if (script->count < script->room)
+            script->choices[script->count] = (struct ush__choice){n, choice};
+        script->count++;
+        if (choice > 0 && script->on_deviation)
+            script->on_deviation(script, kind, choice);
+    }
+    record(s, kind, n, choice);
+    return choice;
+}
+
 uint32_t ush__decide(enum ush__decision kind, uint32_t n)
 {
     struct ush__sim_state *s = ush__loop ? ush__loop->sim : NULL;
     if (!s || n < 2 || ush__loop->is_stuck)
         return 0;
-    uint32_t choice = (uint32_t)((draw(s, stream_of(kind)) >> 32) * n >> 32);
-    record(s, kind, n, choice);
-    return choice;
+    return settle(s, kind, n, (uint32_t)((draw(s, stream_of(kind)) >> 32) * n >> 32));
 }
 
 int64_t ush__decide_delay(void)
@@ -100,9 +128,11 @@ int64_t ush__decide_delay(void)
 
 bool ush__sim_chance(enum ush__decision kind, uint32_t permille)
 {
+    struct ush__sim_state *s = ush__loop->sim;
     if (permille == 0 || ush__loop->is_stuck)
         return false;
-    return ush__decide(kind, 1000) < permille;
+    uint64_t drawn = (draw(s, stream_of(kind)) >> 32) * 1000 >> 32;
+    return settle(s, kind, 2, drawn < permille) != 0;
 }
 
 /* ---- which task ------------------------------------------------------------------------------ */
@@ -112,14 +142,19 @@ static struct ush_task *task_of(struct ush_link *l)
     return USH_CONTAINER(l, struct ush_task, queue);
 }
 
-/* The first tasks of both queues, in the order of service. */
+/* The first tasks of both queues, in the order of service; before them the one that only passed a
+ * suspension point, which in service would have gone on. */
 static uint32_t candidates(struct ush_loop *l, struct ush_task *ret[WINDOW])
 {
+    struct ush_task *kept = l->sim->kept;
     uint32_t n = 0;
+    if (kept)
+        ret[n++] = kept;
     for (struct ush_link *t = l->ready.next; t != &l->ready && n < WINDOW; t = t->next)
         ret[n++] = task_of(t);
     for (struct ush_link *t = l->later.next; t != &l->later && n < WINDOW; t = t->next)
-        ret[n++] = task_of(t);
+        if (task_of(t) != kept)
+            ret[n++] = task_of(t);
     return n;
 }
 
@@ -143,25 +178,41 @@ static uint32_t pick_by_priority(struct ush__sim_state *s, struct ush_task *cons
     return first;
 }
 
+static uint32_t pick(struct ush_loop *l, struct ush_task *const *tasks, uint32_t n)
+{
+    struct ush__sim_state *s = l->sim;
+    if (n == 1 || l->is_stuck) {
+        record(s, USH__DECIDE_NEXT, n, tasks[0]->id);
+        return 0;
+    }
+    if (s->o.order == USH_SIM_PCT && s->picks < PCT_PICKS)
+        return settle(s, USH__DECIDE_NEXT, n, pick_by_priority(s, tasks, n));
+    return ush__decide(USH__DECIDE_NEXT, n);
+}
+
 struct ush_task *ush__sim_next(struct ush_loop *l)
 {
     struct ush__sim_state *s = l->sim;
     struct ush_task *tasks[WINDOW];
     if (s->decisions >= s->o.steps_max && !l->is_stuck)
         return NULL;
-    uint32_t n = candidates(l, tasks);
+    uint32_t n = candidates(l, tasks), choice = 0;
     if (n == 0)
         return NULL;
     s->picks++;
     struct ush_task *t = tasks[0];
-    if (s->o.order == USH_SIM_PCT && s->picks < PCT_PICKS)
-        t = tasks[pick_by_priority(s, tasks, n)];
-    else if (s->o.order != USH_SIM_FIFO)
-        t = tasks[ush__decide(USH__DECIDE_NEXT, n)];
-    else if (s->picks % FIFO_TURN < FIFO_SHARE && !ush_list_is_empty(&l->later))
-        t = task_of(l->later.next); /* what the end of a slice does in service */
-    if (s->o.order != USH_SIM_RANDOM || n == 1)
+    if (s->o.order != USH_SIM_FIFO) {
+        choice = pick(l, tasks, n);
+        t = tasks[choice];
+    } else {
+        if (s->picks % FIFO_TURN < FIFO_SHARE && !ush_list_is_empty(&l->later))
+            t = task_of(l->later.next); /* what the end of a slice does in service */
         record(s, USH__DECIDE_NEXT, n, t->id);
+    }
+    if (USH_UNLIKELY(s->o.script && s->o.script->on_pick))
+        s->o.script->on_pick(s->o.script, t, choice > 0);
+    s->kept_in_a_row = t == s->kept ? s->kept_in_a_row + 1 : 0;
+    s->kept = NULL;
     ush_list_del(&t->queue);
     return t;
 }
@@ -174,9 +225,11 @@ static void maybe_cancel(struct ush__sim_state *s, struct ush_task *t)
     struct ush_scope *scope = t->scope;
     if (!scope->outer || scope->reason != USH_CANCEL_NONE)
         return;
-    if (s->suspensions != s->o.cancel_at &&
-        !ush__sim_chance(USH__DECIDE_CANCEL, s->o.cancel_permille))
+    bool is_the_one = s->suspensions == s->o.cancel_at;
+    if (!is_the_one && !ush__sim_chance(USH__DECIDE_CANCEL, s->o.cancel_permille))
         return;
+    if (is_the_one && s->o.script && s->o.script->on_deviation)
+        s->o.script->on_deviation(s->o.script, USH__DECIDE_CANCEL, 1);
     /* A deadline may always have passed, if there is one. */
     bool is_late = scope->deadline_ns != USH_NEVER && ush__decide(USH__DECIDE_CANCEL, 2) == 1;
     ush_scope_cancel(scope, is_late ? USH_CANCEL_DEADLINE : USH_CANCEL_ASKED);
@@ -185,16 +238,26 @@ static void maybe_cancel(struct ush__sim_state *s, struct ush_task *t)
 int ush__sim_enter(struct ush_task *t)
 {
     struct ush_loop *l = ush__loop;
-    maybe_cancel(l->sim, t);
+    struct ush__sim_state *s = l->sim;
+    if (USH_UNLIKELY(s->o.script && s->o.script->on_enter))
+        s->o.script->on_enter(s->o.script, t);
+    maybe_cancel(s, t);
     USH_TRY(ush__scope_error(t->scope));
-    if (l->sim->o.order != USH_SIM_FIFO || --t->budget <= 0)
+    if (s->o.order != USH_SIM_FIFO) {
+        s->kept = s->kept_in_a_row < KEPT_MAX ? t : NULL;
         ush__to_the_back(l, t);
+    } else if (--t->budget <= 0) {
+        ush__to_the_back(l, t);
+    }
     return ush__scope_error(t->scope);
 }
 
 void ush__sim_parked(struct ush_task *t)
 {
-    maybe_cancel(ush__loop->sim, t);
+    struct ush__sim_state *s = ush__loop->sim;
+    if (USH_UNLIKELY(s->o.script && s->o.script->on_park))
+        s->o.script->on_park(s->o.script, t);
+    maybe_cancel(s, t);
 }
 
 /* ---- the backend ----------------------------------------------------------------------------- */
@@ -207,7 +270,7 @@ static void choose_changes(struct ush__sim_state *s)
         s->o.pct_depth = USH_COUNT(s->pct_change);
     /* How long the run will be is not known, so its magnitude is drawn, rather small than large. */
     uint64_t one = draw(s, SIM_STREAM_ORDER) % 10, other = draw(s, SIM_STREAM_ORDER) % 10;
-    uint64_t length = UINT64_C(4) << (one < other ? one : other);
+    uint64_t length = s->o.pct_steps ? s->o.pct_steps : UINT64_C(4) << (one < other ? one : other);
     for (uint32_t i = 0; i < s->o.pct_depth; i++)
         s->pct_change[i] = 1 + draw(s, SIM_STREAM_ORDER) % length;
 }
@@ -243,6 +306,7 @@ static void sim_stop(struct ush_loop *l)
         s->report->hash = s->hash;
         s->report->decisions = s->decisions;
         s->report->suspensions = s->suspensions;
+        s->report->picks = s->picks;
         s->report->virtual_ns = s->now_ns - START_NS;
     }
     ush__sim_net_stop(s);
@@ -300,7 +364,7 @@ static int64_t sim_wall_ms(struct ush_loop *l)
 static void sim_random(struct ush_loop *l, void *ret_bytes, size_t n)
 {
     for (char *at = ret_bytes; n > 0;) {
-        uint64_t bytes = draw(l->sim, SIM_STREAM_USER);
+        uint64_t bytes = draw(l->sim, SIM_STREAM_BYTES);
         size_t part = n < sizeof bytes ? n : sizeof bytes;
         memcpy(at, &bytes, part);
         at += part;

@@ -18,6 +18,7 @@
  * at their 1st, 2nd, ... last suspension.
  */
 #include "../unit/app_domain/fixture.h"
+#include "explored.h"
 
 #include <stdatomic.h>
 
@@ -27,21 +28,12 @@
 enum { STUDENTS = 8, TASKS = 7, KEYS = 10, WORKERS = 2 };
 
 static struct world {
-    const char *broken; /* the first promise that did not hold */
     struct fixture x;
     struct fest workers[WORKERS];
     int64_t made[KEYS]; /* the registration that this key was told */
     int64_t cancelled;  /* answered cancellations, for the tally */
     int told, refused, cut, failed, from_memory;
 } w;
-
-#define STRING_1(x) #x
-#define STRING(x) STRING_1(x)
-#define hold(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition) && !w.broken)                                                             \
-            w.broken = "line " STRING(__LINE__) ": " #condition;                                   \
-    } while (0)
 
 static bool is_cut(int rc)
 {
@@ -73,14 +65,14 @@ static void told(uint32_t key, int64_t before, const struct desk_answer *a)
 {
     w.from_memory += a->from_memory;
     if (!is_in(a)) {
-        hold(before == 0); /* who was told yes before is never told no */
+        USH_HOLDS(before == 0); /* who was told yes before is never told no */
         w.refused++;
         return;
     }
-    hold(a->registration != 0);
-    hold(w.made[key] == 0 || w.made[key] == a->registration);
-    hold(before == 0 || a->outcome == SEATS_REPLAYED);
-    hold(!a->key_reused);
+    USH_HOLDS(a->registration != 0);
+    USH_HOLDS(w.made[key] == 0 || w.made[key] == a->registration);
+    USH_HOLDS(before == 0 || a->outcome == SEATS_REPLAYED);
+    USH_HOLDS(!a->key_reused);
     w.made[key] = a->registration;
     w.told++;
 }
@@ -96,7 +88,7 @@ static void submit(struct ush_arena *arena)
     int rc = desk_submit(&w.workers[ush_sim_choose(WORKERS)], &rq, arena, &faults, &a);
     w.cut += is_cut(rc);
     w.failed += rc == USH_ECONFLICT;
-    hold(rc == 0 || is_cut(rc) || rc == USH_ECONFLICT);
+    USH_HOLDS(rc == 0 || is_cut(rc) || rc == USH_ECONFLICT);
     if (rc == 0)
         told(key, before, &a);
 }
@@ -113,24 +105,24 @@ static void submit_twice(struct ush_arena *arena)
     if (events_take(f, &list) < 0)
         return;
     const struct event_entry *e = event_find(list, rq.event);
-    hold(form_keys(f, e, &rq, arena, &in) == 0);
+    USH_HOLDS(form_keys(f, e, &rq, arena, &in) == 0);
     ush_random(&in.submit_id, sizeof in.submit_id);
     int64_t before = w.made[key];
     int rc = ush_change(f->db, &op_register, &in, &first, arena);
     if (rc < 0 || first.outcome > SEATS_REPLAYED)
         return;
-    hold(before == 0 || first.registration == before);
-    hold(w.made[key] == 0 || w.made[key] == first.registration);
+    USH_HOLDS(before == 0 || first.registration == before);
+    USH_HOLDS(w.made[key] == 0 || w.made[key] == first.registration);
     w.made[key] = first.registration;
     atomic_fetch_add(&f->shared->made[in.event_id % FEST_COUNTERS], 1);
     rc = ush_change(f->db, &op_register, &in, &second, arena);
     if (rc < 0)
         return;
-    hold(second.registration == first.registration);
+    USH_HOLDS(second.registration == first.registration);
     /* A cancellation or promotion in between shows; "replayed" does not appear by itself. */
-    hold(second.outcome == first.outcome || second.status != first.status);
-    hold(second.outcome != SEATS_REPLAYED || first.outcome == SEATS_REPLAYED ||
-         second.status == REGISTRATION_CANCELLED);
+    USH_HOLDS(second.outcome == first.outcome || second.status != first.status);
+    USH_HOLDS(second.outcome != SEATS_REPLAYED || first.outcome == SEATS_REPLAYED ||
+              second.status == REGISTRATION_CANCELLED);
 }
 
 static void cancel_one(struct ush_arena *arena)
@@ -142,9 +134,9 @@ static void cancel_one(struct ush_arena *arena)
     const struct cancel in = {
         .registration = w.made[key], .reason = USH_T("by_student"), .actor = USH_T("student")};
     int rc = fest_change(&w.workers[ush_sim_choose(WORKERS)], &op_cancel, &in, &out, arena);
-    hold(rc == 0 || is_cut(rc));
+    USH_HOLDS(rc == 0 || is_cut(rc));
     if (rc == 0) {
-        hold(out.outcome == CHANGE_DONE || out.outcome == CHANGE_NOTHING);
+        USH_HOLDS(out.outcome == CHANGE_DONE || out.outcome == CHANGE_NOTHING);
         w.cancelled += out.outcome == CHANGE_DONE;
     }
 }
@@ -165,7 +157,7 @@ static void correct_one(struct ush_arena *arena)
         .actor = USH_T("student"),
     };
     int rc = registration_edit(&w.workers[0], &rq, arena, &faults, &out);
-    hold(rc == 0 || is_cut(rc));
+    USH_HOLDS(rc == 0 || is_cut(rc));
 }
 
 static void change_seats(struct ush_arena *arena)
@@ -186,10 +178,10 @@ static void change_seats(struct ush_arena *arena)
         USH_SET(&in, seats_change_capacity);
     }
     int rc = fest_change(&w.workers[ush_sim_choose(WORKERS)], &op_seats, &in, &out, arena);
-    hold(rc == 0 || is_cut(rc));
+    USH_HOLDS(rc == 0 || is_cut(rc));
     if (rc == 0)
-        hold(out.outcome == CHANGE_DONE || out.outcome == CHANGE_NOTHING ||
-             out.outcome == CHANGE_BELOW_TAKEN);
+        USH_HOLDS(out.outcome == CHANGE_DONE || out.outcome == CHANGE_NOTHING ||
+                  out.outcome == CHANGE_BELOW_TAKEN);
 }
 
 static void promote_some(struct ush_arena *arena)
@@ -197,22 +189,22 @@ static void promote_some(struct ush_arena *arena)
     const struct promote in = {.slug = USH_T("robots"), .count = 1, .actor = USH_T("organiser")};
     struct change_result out;
     int rc = fest_change(&w.workers[0], &op_promote, &in, &out, arena);
-    hold(rc == 0 || is_cut(rc));
+    USH_HOLDS(rc == 0 || is_cut(rc));
 }
 
 static void look(struct ush_arena *arena)
 {
     struct verify_result v;
     int rc = verify_all(w.x.fest.db, NULL, arena, &v);
-    hold(rc == 0 || is_cut(rc));
+    USH_HOLDS(rc == 0 || is_cut(rc));
     if (rc == 0)
-        hold(v.findings.count == 0);
+        USH_HOLDS(v.findings.count == 0);
 }
 
 static int act(void *arg)
 {
     (void)arg;
-    for (uint32_t left = 1 + ush_sim_choose(4); left > 0 && !w.broken; left--) {
+    for (uint32_t left = 1 + ush_sim_choose(4); left > 0 && !ush_is_broken(); left--) {
         struct ush_scope scope;
         struct ush_scope_options o = {0};
         if (ush_sim_choose(3) == 0)
@@ -282,19 +274,21 @@ static int count_rows(struct ush_tx *view, void *arg)
         bool known = false;
         for (size_t k = 0; k < KEYS; k++)
             known |= w.made[k] == id;
-        hold(known); /* nobody is in who was not told so */
+        USH_HOLDS(known); /* nobody is in who was not told so */
     }
     *(size_t *)arg = rc < 0 ? 0 : rows.count;
     return rc;
 }
 
-static int scenario(void *arg)
+static int told_all, refused_all, cut_all, failed_all, cancelled_all, from_memory_all;
+
+static int scenario(void *unused __attribute__((unused)))
 {
     struct ush_scope scope;
     size_t rows = 0, known = 0;
     int rc;
     struct script none = {0};
-    (void)arg;
+    w = (struct world){0};
     fixture_open(&w.x);
     /* In one run of four the event begins so soon that the waitlist no longer moves by itself. */
     fixture_import(&w.x,
@@ -307,7 +301,7 @@ static int scenario(void *arg)
     do
         rc = ush_change(w.x.fest.db, &op_add_trigger, &none, NULL, &w.x.arena);
     while (fixture_again(rc));
-    hold(rc >= 0);
+    USH_HOLDS(rc >= 0);
     w.workers[0] = w.workers[1] = w.x.fest;
     w.workers[1].events = events_cache_new(w.x.fest.db);
     w.workers[1].desk = desk_new();
@@ -318,88 +312,52 @@ static int scenario(void *arg)
     do
         rc = ush_read(w.x.fest.db, count_rows, &rows);
     while (fixture_again(rc));
-    hold(rc >= 0);
+    USH_HOLDS(rc >= 0);
     for (size_t k = 0; k < KEYS; k++) {
         bool first = w.made[k] != 0;
         for (size_t other = 0; other < k; other++)
             first &= w.made[other] != w.made[k];
         known += first;
     }
-    hold(rows == known);
+    USH_HOLDS(rows == known);
     const char *findings = fixture_verify(&w.x);
-    if (!w.broken && *findings)
-        w.broken = strdup(findings);
+    if (*findings)
+        ush_broken(USH_SITE, "%s", findings);
+    told_all += w.told;
+    refused_all += w.refused;
+    cut_all += w.cut;
+    failed_all += w.failed;
+    from_memory_all += w.from_memory;
+    cancelled_all += (int)w.cancelled;
     events_cache_free(w.workers[1].events);
     desk_free(w.workers[1].desk);
     fixture_close(&w.x);
     return 0;
 }
 
-static struct ush_sim_report run(const struct ush_sim_options *o)
-{
-    struct ush_sim_report report = {0};
-    w = (struct world){0};
-    int rc = ush_sim_run(o, scenario, NULL, &report);
-    ck_assert_msg(rc == 0, "seed %llu, cancelled at %u: %s\n%s", (unsigned long long)o->seed,
-                  o->cancel_at, ush_error_text(rc), report.text);
-    ck_assert_msg(!w.broken, "seed %llu, cancelled at %u: %s", (unsigned long long)o->seed,
-                  o->cancel_at, w.broken);
-    return report;
-}
-
-static uint64_t seeds_of_a_program(void)
-{
-    const char *text = getenv("TESTS_ARE_SLOW");
-    return text && *text ? 40 : 1000;
-}
-
 START_TEST(promises_hold_under_seeds)
 {
-    int told_all = 0, refused = 0, cut = 0, failed = 0, from_memory = 0, cancelled = 0;
-    uint64_t n = seeds_of_a_program();
-    const char *one = getenv("TESTS_SEED");
-    for (uint64_t i = 0; i < n; i++) {
-        struct ush_sim_options o = {.seed = 1 + i + (uint64_t)_i * 1000,
-                                    .order = i % 3 ? USH_SIM_RANDOM : USH_SIM_PCT,
-                                    .cancel_permille = i % 2 ? 30 : 0};
-        if (one)
-            o.seed = strtoull(one, NULL, 10);
-        run(&o);
-        told_all += w.told;
-        refused += w.refused;
-        cut += w.cut;
-        failed += w.failed;
-        from_memory += w.from_memory;
-        cancelled += (int)w.cancelled;
-    }
-    if (n < 1000)
+    enum { N = 1000 };
+    const struct ush_explore_options o = {
+        .name = "desk", .schedules = N, .seed = 1 + (uint64_t)_i * N, .sim.cancel_permille = 20};
+    told_all = refused_all = cut_all = failed_all = cancelled_all = from_memory_all = 0;
+    if (explored(&o, scenario, NULL).schedules < N)
         return;
     /* The walk has seen what it is for. */
-    ck_assert_int_gt(told_all, (int)n);
-    ck_assert_int_gt(refused, (int)n / 4);
-    ck_assert_int_gt(cut, (int)n / 20);
-    ck_assert_int_gt(failed, (int)n / 20);
-    ck_assert_int_gt(cancelled, (int)n / 10);
-    ck_assert_int_gt(from_memory, (int)n / 50);
+    ck_assert_int_gt(told_all, N);
+    ck_assert_int_gt(refused_all, N / 4);
+    ck_assert_int_gt(cut_all, N / 20);
+    ck_assert_int_gt(failed_all, N / 20);
+    ck_assert_int_gt(cancelled_all, N / 10);
+    ck_assert_int_gt(from_memory_all, N / 50);
 }
 END_TEST
 
 START_TEST(promises_hold_when_cut_at_every_suspension)
 {
-    for (uint64_t seed = 1; seed <= 12; seed++) {
-        struct ush_sim_options o = {.seed = seed, .order = USH_SIM_RANDOM};
-        uint64_t suspensions = run(&o).suspensions;
-        uint64_t step = getenv("TESTS_ARE_SLOW") ? 16 : 1;
-        for (o.cancel_at = 1; o.cancel_at <= suspensions; o.cancel_at += (uint32_t)step)
-            run(&o);
-    }
-}
-END_TEST
-
-START_TEST(a_seed_is_a_history)
-{
-    const struct ush_sim_options o = {.seed = 4711, .order = USH_SIM_RANDOM, .cancel_permille = 30};
-    ck_assert_uint_eq(run(&o).hash, run(&o).hash);
+    const struct ush_explore_options o = {
+        .name = "desk-cut", .strategy = USH_EXPLORE_CUT, .schedules = 1500};
+    explored(&o, scenario, NULL);
 }
 END_TEST
 
@@ -412,7 +370,6 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, promises_hold_under_seeds, 0, 10);
     tcase_add_test(t, promises_hold_when_cut_at_every_suspension);
-    tcase_add_test(t, a_seed_is_a_history);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);

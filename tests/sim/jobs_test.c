@@ -24,17 +24,10 @@
  *  6. Dead rows have three crashes, all attempts spent, or were refused. Nothing is counted twice.
  */
 #include "../unit/jobs/queue.h"
+#include "explored.h"
 
 enum { SEEDS = 10000, PARTS = 10, JOBS = 5, WORKERS = 2, FATES = 4, CLAIMS_MAX = 128 };
 enum fate { STOP, QUICK, ZOMBIE, CUT_OFF, FATE_COUNT };
-
-static uint64_t seed;
-/* A check that holds costs nothing: Check writes each of its own down. */
-#define HOLDS(cond)                                                                                \
-    do {                                                                                           \
-        if (!(cond))                                                                               \
-            ck_abort_msg("seed %llu: %s", (unsigned long long)seed, #cond);                        \
-    } while (0)
 
 static const char history_schema[] =
     "CREATE TABLE history (n INTEGER PRIMARY KEY, job INTEGER, claim INTEGER, claim_before INTEGER,"
@@ -103,7 +96,7 @@ enum { ATTEMPTS = 4 };
 static int send_mail(struct ush_job *job, struct run *run)
 {
     USH_TRY(pause_up_to_ms(2000));
-    HOLDS(job->mark == 0 || ush_text_equal(job->payload, USH_T("the mail")));
+    USH_HOLDS(job->mark == 0 || ush_text_equal(job->payload, USH_T("the mail")));
     USH_TRY(ush_job_mark(job, 1, job->mark ? USH_NONE : USH_T("the mail")));
     run->marked = 1;
     USH_TRY(pause_up_to_ms(ush_sim_choose(4) ? 5000 : 40000));
@@ -123,9 +116,9 @@ static int send_mail(struct ush_job *job, struct run *run)
 
 static int mail(struct ush_job *job, void *ctx __attribute__((unused)))
 {
-    HOLDS(job->id < JOBS + 3 && job->claim < CLAIMS_MAX);
+    USH_HOLDS(job->id < JOBS + 3 && job->claim < CLAIMS_MAX);
     struct run *run = &w.runs[job->id][job->claim];
-    HOLDS(!run->began);
+    USH_HOLDS(!run->began);
     run->began = true;
     run->result = send_mail(job, run);
     run->has_returned = true;
@@ -265,7 +258,7 @@ static void calm(void)
     while (ush__jobs_change(w.db, &op_join, &(struct ush__jobs_owner){0}) < 0)
         ;
     while (is_any_open()) {
-        HOLDS(ush_now_ns() < limit);
+        USH_HOLDS(ush_now_ns() < limit);
         struct ush_scope s;
         ush_scope_open(&s, &(struct ush_scope_options){.name = "calm", .keep_going = true});
         w.is_over = false;
@@ -284,15 +277,15 @@ static void check_change(const struct past *p)
 {
     const struct run *run = &w.runs[p->job][p->claim];
     bool is_claim = p->state_before == USH_JOB_READY && p->state == USH_JOB_RUNNING;
-    HOLDS(is_claim || p->state_before == USH_JOB_RUNNING);
-    HOLDS(p->claim == p->claim_before + is_claim);
-    HOLDS(p->crashed + p->failed <= 1 && p->crashed >= 0 && p->failed >= 0);
+    USH_HOLDS(is_claim || p->state_before == USH_JOB_RUNNING);
+    USH_HOLDS(p->claim == p->claim_before + is_claim);
+    USH_HOLDS(p->crashed + p->failed <= 1 && p->crashed >= 0 && p->failed >= 0);
     if (p->state != USH_JOB_RUNNING && !p->crashed) /* an end, which the function has decided */
-        HOLDS(run->has_returned || (p->state != USH_JOB_DONE && !p->failed));
+        USH_HOLDS(run->has_returned || (p->state != USH_JOB_DONE && !p->failed));
     if (p->state == USH_JOB_DONE)
-        HOLDS(run->result >= 0);
+        USH_HOLDS(run->result >= 0);
     if (p->failed)
-        HOLDS(run->result < 0);
+        USH_HOLDS(run->result < 0);
 }
 
 static void check_job(int64_t id, const struct past *past, size_t n)
@@ -314,21 +307,21 @@ static void check_job(int64_t id, const struct past *past, size_t n)
     }
     for (int64_t c = 0; c < CLAIMS_MAX; c++) {
         const struct run *run = &w.runs[id][c];
-        HOLDS(!run->began || c <= row.claim);
-        HOLDS(run->marked <= marks[c]);
+        USH_HOLDS(!run->began || c <= row.claim);
+        USH_HOLDS(run->marked <= marks[c]);
         accepted += run->was_accepted;
     }
-    HOLDS(row.claim == claims && row.failures == failed && row.crashes == crashed);
-    HOLDS(row.failures <= ATTEMPTS && row.crashes <= USH_JOB_CRASHES_MAX);
-    HOLDS(accepted <= 1 + row.unknowns);
-    HOLDS(last && last->state == row.state);
+    USH_HOLDS(row.claim == claims && row.failures == failed && row.crashes == crashed);
+    USH_HOLDS(row.failures <= ATTEMPTS && row.crashes <= USH_JOB_CRASHES_MAX);
+    USH_HOLDS(accepted <= 1 + row.unknowns);
+    USH_HOLDS(last && last->state == row.state);
     if (row.state == USH_JOB_DONE)
-        HOLDS(w.runs[id][row.claim].was_accepted);
+        USH_HOLDS(w.runs[id][row.claim].was_accepted);
     if (row.state == USH_JOB_HELD)
-        HOLDS(row.unknowns == 2);
+        USH_HOLDS(row.unknowns == 2);
     if (row.state == USH_JOB_DEAD)
-        HOLDS(row.crashes == USH_JOB_CRASHES_MAX || row.failures == ATTEMPTS ||
-              w.runs[id][row.claim].result == USH_EINVAL);
+        USH_HOLDS(row.crashes == USH_JOB_CRASHES_MAX || row.failures == ATTEMPTS ||
+                  w.runs[id][row.claim].result == USH_EINVAL);
 }
 
 static int read_past(struct ush_tx *view, void *arg __attribute__((unused)))
@@ -344,10 +337,10 @@ static int read_past(struct ush_tx *view, void *arg __attribute__((unused)))
 static void check(void)
 {
     struct counts c = {0};
-    HOLDS(ush_read(w.db, read_counts, &c) == 1);
-    HOLDS(c.rows == w.put && c.keyed <= 1 && c.open == 0);
+    USH_HOLDS(ush_read(w.db, read_counts, &c) == 1);
+    USH_HOLDS(c.rows == w.put && c.keyed <= 1 && c.open == 0);
     struct ush_rows past;
-    HOLDS(ush_read(w.db, read_past, &past) >= 0);
+    USH_HOLDS(ush_read(w.db, read_past, &past) >= 0);
     for (int64_t id = 1; id <= c.rows; id++)
         check_job(id, past.at, past.count);
     free(past.at);
@@ -364,48 +357,82 @@ static int scenario(void *unused __attribute__((unused)))
     return 0;
 }
 
-static uint64_t run_seed(uint64_t s)
-{
-    seed = s;
-    struct ush_sim_options o = {.seed = s, .order = USH_SIM_RANDOM};
-    switch (s % 5) {
-    case 0:
-        o.order = USH_SIM_FIFO;
-        break;
-    case 1:
-        o.cancel_permille = 3;
-        break;
-    case 2:
-        o.order = USH_SIM_PCT;
-        break;
-    case 3:
-        o.cancel_at = 1 + (uint32_t)(s / 5) % 1500;
-        break;
-    }
-    struct ush_sim_report report;
-    int r = ush_sim_run(&o, scenario, NULL, &report);
-    ck_assert_msg(r == 0, "seed %llu: %s\n%s", (unsigned long long)s, ush_error_text(r),
-                  report.text);
-    return report.hash;
-}
-
 START_TEST(no_job_is_lost_or_doubled)
 {
-    int level = getenv("SHOW") ? USH_LOG_DEBUG : -1;
-    ush_log_init(&(struct ush_log_options){.level = (enum ush_log_level)level});
-    uint64_t from = (uint64_t)_i * (SEEDS / PARTS), to = from + SEEDS / PARTS;
-    if (getenv("TESTS_ARE_SLOW"))
-        to = from + SEEDS / PARTS / 20;
-    if (getenv("SEED")) {
-        from = strtoull(getenv("SEED"), NULL, 10);
-        to = from + 1;
-    }
-    for (uint64_t s = from; s < to; s++) {
-        uint64_t hash = run_seed(s);
-        if (s % 100 < 5)
-            ck_assert_msg(run_seed(s) == hash, "seed %llu decides differently",
-                          (unsigned long long)s);
-    }
+    ush_log_init(&(struct ush_log_options){.level = (enum ush_log_level) - 1});
+    const struct ush_explore_options o = {.name = "jobs",
+                                          .schedules = SEEDS / PARTS,
+                                          .seed = 1 + (uint64_t)_i * (SEEDS / PARTS),
+                                          .sim.cancel_permille = 3};
+    explored(&o, scenario, NULL);
+}
+END_TEST
+
+START_TEST(nor_when_cut_at_every_suspension)
+{
+    ush_log_init(&(struct ush_log_options){.level = (enum ush_log_level) - 1});
+    const struct ush_explore_options o = {
+        .name = "jobs-cut", .strategy = USH_EXPLORE_CUT, .schedules = SEEDS / PARTS};
+    explored(&o, scenario, NULL);
+}
+END_TEST
+
+/* ---- an end that cannot be stored before its lease is over ----------------------------------- */
+
+static int runs_of[3][8]; /* job, claim */
+
+static int count_run(struct ush_job *job, void *ctx __attribute__((unused)))
+{
+    USH_HOLDS(job->claim < 8 && ++runs_of[job->id][job->claim] == 1);
+    return ush_sleep(4 * USH_SECOND);
+}
+
+static int work_alone(void *arg)
+{
+    static const char *const lanes[] = {"mail", NULL};
+    static const struct ush_job_kind kind = {.name = "mail", .run = count_run};
+    struct place *p = arg;
+    struct ush_jobs_options o = {.db = w.db,
+                                 .kinds = &kind,
+                                 .kind_count = 1,
+                                 .lanes = lanes,
+                                 .wake_fd = -1,
+                                 .owner = p->owner};
+    return ush_jobs_run(&o, &p->jobs);
+}
+
+/* The worker is cut off while two jobs run, and comes back when the lease of the first is over: it
+ * renews what it has, and that must not be a job it has given up. */
+static int late_end(void *unused __attribute__((unused)))
+{
+    struct place p = {.owner = ush_job_owner()};
+    struct ush_job_new job = new_job("mail", "mail");
+    struct ush_scope scope;
+    memset(runs_of, 0, sizeof runs_of);
+    w.db = queue_open();
+    USH_HOLDS(put_job(w.db, &job) == 1);
+    ush_scope_open(&scope, NULL);
+    ush_spawn(&scope, work_alone, &p);
+    USH_TRY(ush_sleep(USH_SECOND));
+    USH_HOLDS(put_job(w.db, &job) == 1);
+    USH_TRY(ush_sleep(2 * USH_SECOND));
+    USH_HOLDS(runs_of[1][1] == 1 && runs_of[2][1] == 1);
+    cut_off(w.db, p.owner);
+    USH_TRY(ush_sleep(56 * USH_SECOND));
+    USH_TRY(pause_up_to_ms(5000));
+    join_again(w.db, p.owner);
+    USH_TRY(ush_sleep(10 * USH_SECOND));
+    USH_HOLDS(job_row(w.db, 1).state == USH_JOB_DONE && job_row(w.db, 2).state == USH_JOB_DONE);
+    ush_jobs_stop(p.jobs);
+    int r = ush_scope_close(&scope);
+    ush_db_close(w.db);
+    return r;
+}
+
+START_TEST(an_end_is_tried_beyond_the_lease)
+{
+    ush_log_init(&(struct ush_log_options){.level = (enum ush_log_level) - 1});
+    explored(&(struct ush_explore_options){.name = "late-end", .schedules = 500}, late_end, NULL);
 }
 END_TEST
 
@@ -415,6 +442,8 @@ int main(void)
     TCase *tc = tcase_create("jobs");
     tcase_set_timeout(tc, 120);
     tcase_add_loop_test(tc, no_job_is_lost_or_doubled, 0, PARTS);
+    tcase_add_test(tc, an_end_is_tried_beyond_the_lease);
+    tcase_add_test(tc, nor_when_cut_at_every_suspension);
     suite_add_tcase(s, tc);
     SRunner *sr = srunner_create(s);
     srunner_run_all(sr, CK_ENV);

@@ -98,7 +98,7 @@ START_TEST(a_seed_repeats_itself)
         ck_assert_uint_eq(a, b);
         ck_assert_mem_eq(&first, &second, offsetof(struct ush_sim_report, text));
         hashes[o.seed] = first.hash;
-        for (uint64_t i = 0; i < o.seed; i++)
+        for (uint64_t i = 0; i < o.seed && o.order != USH_SIM_FIFO; i++) /* that has few choices */
             ck_assert_uint_ne(hashes[i], first.hash);
     }
 }

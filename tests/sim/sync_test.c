@@ -13,15 +13,12 @@
  *   offload    a job ran once if its result is there, never if cancelled or refused
  *   all        no queue holds a waiter, no run hangs, a seed gives the same hash each time
  *
- * One test walks seeds (random cancellation), one cancels a fixed set of programs at their 1st,
- * 2nd,
- * ... last suspension.
+ * One test walks seeds (random cancellation), one cancels programs at their 1st, 2nd, ... last
+ * suspension.
  */
-#include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "usher/sim.h"
+#include "explored.h"
 
 enum { TASKS_MAX = 7, OPS_MAX = 20, MESSAGES = 256, PUTS = 128, CAPACITY_MAX = 3 };
 
@@ -31,7 +28,6 @@ struct sale {
 };
 
 static struct world {
-    const char *broken; /* the first invariant that did not hold */
     struct ush_mutex mutex;
     int in_mutex;
     struct ush_semaphore semaphore;
@@ -49,14 +45,6 @@ static struct world {
     struct ush_pool_options pool_options;
     struct ush_scope *victims[TASKS_MAX]; /* scopes that another task may cancel */
 } w;
-
-#define STRING_1(x) #x
-#define STRING(x) STRING_1(x)
-#define hold(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition) && !w.broken)                                                             \
-            w.broken = "line " STRING(__LINE__) ": " #condition;                                   \
-    } while (0)
 
 static bool is_cancel(int r)
 {
@@ -77,10 +65,10 @@ static void use_mutex(int me)
 {
     (void)me;
     int r = ush_mutex_lock(&w.mutex);
-    hold(r == 0 || is_cancel(r));
+    USH_HOLDS(r == 0 || is_cancel(r));
     if (r < 0)
         return;
-    hold(++w.in_mutex == 1);
+    USH_HOLDS(++w.in_mutex == 1);
     pause_a_little();
     w.in_mutex--;
     ush_mutex_unlock(&w.mutex);
@@ -94,10 +82,10 @@ static void use_semaphore(int me)
         r = ush_semaphore_take(&w.semaphore);
     else if (ush_semaphore_try(&w.semaphore))
         r = 0;
-    hold(r == 0 || is_cancel(r));
+    USH_HOLDS(r == 0 || is_cancel(r));
     if (r < 0)
         return;
-    hold(++w.in_semaphore <= w.semaphore.limit);
+    USH_HOLDS(++w.in_semaphore <= w.semaphore.limit);
     pause_a_little();
     w.in_semaphore--;
     ush_semaphore_give(&w.semaphore);
@@ -112,7 +100,7 @@ static void send_message(int me)
     bool was_closed = w.channel.is_closed;
     int r = ush_sim_choose(4) ? ush_channel_send(&w.channel, &number)
                               : ush_channel_send_now(&w.channel, &number);
-    hold(is_cancel(r) || r == -EPIPE || ((r == 0 || r == -EAGAIN) && !was_closed));
+    USH_HOLDS(is_cancel(r) || r == -EPIPE || ((r == 0 || r == -EAGAIN) && !was_closed));
     w.sent[number] = r == 0;
 }
 
@@ -124,11 +112,11 @@ static void receive_messages(int me)
     for (uint32_t i = 1 + ush_sim_choose(4); i > 0; i--) {
         uint16_t number = UINT16_MAX;
         int r = ush_channel_recv(&w.channel, &number);
-        hold(r == 1 || r == 0 || is_cancel(r));
-        hold((number != UINT16_MAX) == (r == 1));
+        USH_HOLDS(r == 1 || r == 0 || is_cancel(r));
+        USH_HOLDS((number != UINT16_MAX) == (r == 1));
         if (r != 1)
             return;
-        hold(number < w.sent_count && number > last[w.sender_of[number]]);
+        USH_HOLDS(number < w.sent_count && number > last[w.sender_of[number]]);
         last[w.sender_of[number]] = number;
         w.received[number]++;
     }
@@ -136,16 +124,16 @@ static void receive_messages(int me)
 
 static int flush(void *ctx, struct ush_batch_item **items, size_t n)
 {
-    hold(ctx == &w);
-    hold(n >= 1 && n <= w.batch.o.max);
-    hold(++w.flushing == 1);
+    USH_HOLDS(ctx == &w);
+    USH_HOLDS(n >= 1 && n <= w.batch.o.max);
+    USH_HOLDS(++w.flushing == 1);
     bool fails = ush_sim_choose(4) == 0;
     int all = 0;
     for (size_t i = 0; i < n; i++) {
         struct sale *sale = USH_CONTAINER(items[i], struct sale, item);
-        hold(++sale->flushed == 1);
+        USH_HOLDS(++sale->flushed == 1);
         if (!sale->item.waiter)
-            hold(sale == &w.puts[w.put_flushed++]);
+            USH_HOLDS(sale == &w.puts[w.put_flushed++]);
         sale->answer = (int)ush_sim_choose(1000);
         items[i]->result = sale->answer;
     }
@@ -165,15 +153,15 @@ static void submit_item(int me)
     struct sale sale = {0};
     int r = ush_batch_submit(&w.batch, &sale.item);
     if (sale.flushed)
-        hold(r == sale.answer);
+        USH_HOLDS(r == sale.answer);
     else
-        hold(is_cancel(r) || r == USH_EFULL);
+        USH_HOLDS(is_cancel(r) || r == USH_EFULL);
 }
 
 static void put_is_done(struct ush_batch_item *item, int r)
 {
     struct sale *sale = USH_CONTAINER(item, struct sale, item);
-    hold(sale->flushed == 1 && sale->answer == r);
+    USH_HOLDS(sale->flushed == 1 && sale->answer == r);
     w.put_done++;
 }
 
@@ -183,7 +171,7 @@ static void put_item(int me)
     if (w.put_count == PUTS)
         return;
     int r = ush_batch_put(&w.batch, &w.puts[w.put_count].item, put_is_done);
-    hold(r == 0 || r == USH_EFULL || is_cancel(r));
+    USH_HOLDS(r == 0 || r == USH_EFULL || is_cancel(r));
     w.put_count += r == 0;
 }
 
@@ -199,9 +187,9 @@ static void offload_job(int me)
     (void)me;
     int ran = 0;
     struct ush_pool_stats stats = ush_pool_stats(w.pool);
-    hold(stats.running <= w.pool_options.threads && stats.waiting <= w.pool_options.queue_max);
+    USH_HOLDS(stats.running <= w.pool_options.threads && stats.waiting <= w.pool_options.queue_max);
     int r = ush_offload(w.pool, job, &ran);
-    hold(ran ? ran == 1 && r == 5 : is_cancel(r) || r == USH_EFULL);
+    USH_HOLDS(ran ? ran == 1 && r == 5 : is_cancel(r) || r == USH_EFULL);
 }
 
 static int count_to_two(void *arg)
@@ -222,9 +210,9 @@ static void gather_some(int me)
     (void)me;
     int calls[5] = {0};
     int r = ush_gather(USH_COUNT(calls), ush_sim_choose(4), count_to_two, calls, sizeof calls[0]);
-    hold(r == 0 || r == -EIO || is_cancel(r));
+    USH_HOLDS(r == 0 || r == -EIO || is_cancel(r));
     for (size_t i = 0; i < USH_COUNT(calls); i++)
-        hold(calls[i] >= 0 && calls[i] <= 2 && (r < 0 || calls[i] == 2));
+        USH_HOLDS(calls[i] >= 0 && calls[i] <= 2 && (r < 0 || calls[i] == 2));
 }
 
 static void cancel_somebody(int me)
@@ -276,26 +264,26 @@ static void begin(struct ush_scope *home)
                                       .queue_max = 1 + ush_sim_choose(5),
                                       .flush = flush,
                                       .ctx = &w};
-    hold(ush_batch_init(&w.batch, home, &batch) == 0);
+    USH_HOLDS(ush_batch_init(&w.batch, home, &batch) == 0);
     w.pool_options = (struct ush_pool_options){
         .name = "pool", .threads = 1 + ush_sim_choose(2), .queue_max = ush_sim_choose(3)};
     w.pool = ush_pool_new(&w.pool_options);
-    hold(w.pool != NULL);
+    USH_HOLDS(w.pool != NULL);
 }
 
 static void balance_the_books(void)
 {
-    hold(w.mutex.holder == NULL && ush_list_is_empty(&w.mutex.waiters));
-    hold(w.semaphore.free == w.semaphore.limit && ush_list_is_empty(&w.semaphore.waiters));
-    hold(ush_list_is_empty(&w.channel.senders) && ush_list_is_empty(&w.channel.receivers));
+    USH_HOLDS(w.mutex.holder == NULL && ush_list_is_empty(&w.mutex.waiters));
+    USH_HOLDS(w.semaphore.free == w.semaphore.limit && ush_list_is_empty(&w.semaphore.waiters));
+    USH_HOLDS(ush_list_is_empty(&w.channel.senders) && ush_list_is_empty(&w.channel.receivers));
     for (uint32_t i = 0; i < w.channel.count; i++)
         w.received[w.slots[(w.channel.first + i) % w.channel.capacity]]++;
     for (int i = 0; i < MESSAGES; i++)
-        hold(w.sent[i] == w.received[i]);
-    hold(w.batch.count == 0 && !w.batch.is_flushing && ush_list_is_empty(&w.batch.waiting));
-    hold(w.put_done == w.put_count && w.put_flushed == w.put_count);
+        USH_HOLDS(w.sent[i] == w.received[i]);
+    USH_HOLDS(w.batch.count == 0 && !w.batch.is_flushing && ush_list_is_empty(&w.batch.waiting));
+    USH_HOLDS(w.put_done == w.put_count && w.put_flushed == w.put_count);
     struct ush_pool_stats stats = ush_pool_stats(w.pool);
-    hold(stats.running == 0 && stats.waiting == 0);
+    USH_HOLDS(stats.running == 0 && stats.waiting == 0);
 }
 
 /* The deadline is what ends receivers to whom nobody sends anything. */
@@ -322,71 +310,29 @@ static int program(void *unused)
     return 0;
 }
 
-static struct ush_sim_report run(const struct ush_sim_options *o)
-{
-    struct ush_sim_report report;
-    int r = ush_sim_run(o, program, NULL, &report);
-    ck_assert_msg(r == 0, "seed %llu order %d cancel_at %u: %s\n%s", (unsigned long long)o->seed,
-                  o->order, o->cancel_at, ush_error_text(r), report.text);
-    ck_assert_msg(!w.broken, "seed %llu order %d cancel_at %u: broken at %s",
-                  (unsigned long long)o->seed, o->order, o->cancel_at, w.broken);
-    return report;
-}
-
-static uint64_t seeds(uint64_t n)
-{
-    return getenv("TESTS_ARE_SLOW") ? n / 20 + 1 : n;
-}
-
 /* ---- tests -------------------------------------------------------------------------------- */
 
 START_TEST(the_books_balance_under_every_seed)
 {
-    for (uint64_t seed = 1; seed <= seeds(10000); seed++) {
-        struct ush_sim_options o = {
-            .seed = seed,
-            .order = (enum ush_sim_order)(seed % 3),
-            .cancel_permille = seed % 4 == 0 ? 0 : (uint32_t)(seed % 50),
-            .delay_ns_max = seed % 5 == 0 ? 0 : 2 * USH_MS,
-        };
-        struct ush_sim_report first = run(&o);
-        if (seed % 10 != 0)
-            continue;
-        struct ush_sim_report second = run(&o);
-        ck_assert_msg(first.hash == second.hash && first.decisions == second.decisions,
-                      "seed %llu ran in two ways", (unsigned long long)seed);
-    }
+    const struct ush_explore_options o = {
+        .name = "sync",
+        .schedules = 10000,
+        .twice_every = 10,
+        .sim = {.cancel_permille = 25, .delay_ns_max = 2 * USH_MS},
+    };
+    explored(&o, program, NULL);
 }
 END_TEST
 
 START_TEST(cancelled_at_each_suspension_in_turn)
 {
-    uint64_t runs = 0;
-    for (uint64_t seed = 1; seed <= seeds(60); seed++) {
-        struct ush_sim_options o = {.seed = seed,
-                                    .order = seed % 2 ? USH_SIM_FIFO : USH_SIM_RANDOM,
-                                    .delay_ns_max = USH_MS};
-        uint64_t suspensions = run(&o).suspensions;
-        for (uint64_t at = 1; at <= suspensions; at++, runs++) {
-            o.cancel_at = (uint32_t)at;
-            run(&o);
-        }
-    }
-    ck_assert_uint_gt(runs, 20);
-}
-END_TEST
-
-START_TEST(seeds_differ)
-{
-    uint64_t hash = 0;
-    int same = 0;
-    for (uint64_t seed = 1; seed <= 20; seed++) {
-        struct ush_sim_options o = {.seed = seed, .order = USH_SIM_RANDOM};
-        uint64_t h = run(&o).hash;
-        same += h == hash;
-        hash = h;
-    }
-    ck_assert_int_eq(same, 0);
+    const struct ush_explore_options o = {
+        .name = "sync-cut",
+        .strategy = USH_EXPLORE_CUT,
+        .schedules = 10000,
+        .sim.delay_ns_max = USH_MS,
+    };
+    explored(&o, program, NULL);
 }
 END_TEST
 
@@ -396,7 +342,6 @@ int main(void)
     TCase *tc = tcase_create("programs");
     tcase_add_test(tc, the_books_balance_under_every_seed);
     tcase_add_test(tc, cancelled_at_each_suspension_in_turn);
-    tcase_add_test(tc, seeds_differ);
     suite_add_tcase(s, tc);
     SRunner *sr = srunner_create(s);
     srunner_run_all(sr, CK_ENV);

@@ -1,0 +1,29 @@
+/*
+ * explored.h - a scenario that must hold under every schedule that a test can afford.
+ *
+ * Under sanitizers and Valgrind (TESTS_ARE_SLOW) that is a twentieth. A failure prints the schedule
+ * and the command that replays it: see docs/explore.md.
+ */
+#ifndef TESTS_SIM_EXPLORED_H
+#define TESTS_SIM_EXPLORED_H
+
+#include <check.h>
+#include <stdlib.h>
+
+#include "usher/explore.h"
+
+static inline struct ush_explore_report explored(const struct ush_explore_options *o,
+                                                 ush_fn scenario, void *arg)
+{
+    static struct ush_explore_report report;
+    struct ush_explore_options options = *o;
+    const char *slow = getenv("TESTS_ARE_SLOW");
+    if (slow && *slow)
+        options.schedules = o->schedules / 20 + 1;
+    options.quiet = true;
+    int r = ush_explore(&options, scenario, arg, &report);
+    ck_assert_msg(r == 0, "%s", r == 1 ? report.text : ush_error_text(r));
+    return report;
+}
+
+#endif
