@@ -24,8 +24,10 @@
  * clock, so it ends here earlier than in the table. Nothing touches the world with less than 15
  * seconds of it left (ush_job_mark), and 5 seconds before its end what still runs is cancelled.
  *
- * An end that cannot be stored is tried again until the lease is over: until then the row is ours
- * and nobody else runs the job. After that the fence would refuse it anyway.
+ * An end that cannot be stored is tried again until the database has answered: stored, or fenced.
+ * Until then the job keeps its slot, also beyond its lease: a row that this worker owns and does
+ * not know of is one whose claim was never answered, and would be run a second time under one
+ * claim.
  */
 #include <stdio.h>
 
@@ -203,16 +205,18 @@ static void store(struct ush__slot *s, struct ush__job_end *end)
         end->lanes = ush_text_of(s->job.jobs->lanes);
         USH_SET(end, ush__job_end_lanes);
     }
-    for (;;) {
+    for (bool is_said = false;;) {
         int r = try_store(s, end);
         if (r >= 0)
             return;
         bool is_over = ush_now_ns() >= ush__slot_lease_ns(s);
-        if (is_over || ush_sleep(USH__ASK_MS * (int64_t)USH_MS) < 0) {
-            ush_error("job.end", "job %lld: its end cannot be stored: %s", (long long)s->job.id,
-                      ush_error_text(r));
+        bool gives_up = ush_sleep(USH__ASK_MS * (int64_t)USH_MS) < 0;
+        if (gives_up || (is_over && !is_said))
+            ush_error("job.end", "job %lld: its end cannot be stored%s: %s", (long long)s->job.id,
+                      gives_up ? "" : " and is tried on", ush_error_text(r));
+        is_said |= is_over;
+        if (gives_up)
             return; /* its lease, or the end of this process, makes it ready again */
-        }
     }
 }
 
