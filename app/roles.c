@@ -203,14 +203,12 @@ int run_job(struct ush_worker *w, void *ctx)
         return r;
     }
     static const char *const lanes[] = {MAIL_LANE, BULK_LANE, NULL};
-    bool has_limits = !mailer.folder; /* they are a mail server's */
+    bool has_limits = mailer.transport.kind != TRANSPORT_FILE;
     struct job_worker j = {.options = {.db = fest.db,
                                        .kinds = mailer.kinds,
                                        .kind_count = MAIL_KINDS,
                                        .lanes = lanes,
-                                       /* Each file is synced: more at once only take the disk from
-                                        * the commits of registrations. */
-                                       .at_once = has_limits ? 0 : 2,
+                                       .at_once = mailer.at_once,
                                        .per_minute = has_limits ? s->settings.mail_rate_per_min : 0,
                                        .per_day = has_limits ? s->settings.mail_daily_cap : 0,
                                        .wake_fd = s->wake_fd,

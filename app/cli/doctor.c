@@ -206,7 +206,7 @@ static int stop_here(void *ctx __attribute__((unused)))
     return SEEN_ENOUGH;
 }
 
-static void check_server(struct doctor *d, struct mailer *m)
+static void check_server(struct doctor *d, struct transport *m)
 {
     struct ush_mail_reply reply = {0};
     struct ush_scope scope;
@@ -259,15 +259,23 @@ static void check_mail(struct doctor *d)
         doctor_say(d, "mail_tls", WARN,
                    "mails and the password go to the server unencrypted: add ?tls=starttls, or use "
                    "smtps://");
-    struct fest fest = {.settings = d->s};
-    struct mailer mailer;
+    if (begins(url, "http:") && !is_own_url(url))
+        doctor_say(d, "mail_tls", WARN,
+                   "mails and the token go to the API unencrypted: use https://");
+    struct transport transport;
     struct ush_buf problem;
     ush_buf_init(&problem, 1024);
-    if (mailer_init(&mailer, &fest, &problem) < 0) {
+    if (transport_open(&transport, d->s, &problem) < 0) {
         doctor_say(d, "mail", ERROR, "%.*s", USH_PR(ush_buf_text(&problem)));
     } else {
-        check_server(d, &mailer);
-        mailer_fini(&mailer);
+        if (transport.kind == TRANSPORT_SMTP)
+            check_server(d, &transport);
+        else
+            doctor_say(
+                d, "mail", *d->s->mail_token ? OK : WARN,
+                "mails are posted to %s%s; usher mail test ADDRESS tries it", transport.url,
+                *d->s->mail_token ? "" : " without a token: set USHER_MAIL_TOKEN if it wants one");
+        transport_close(&transport);
     }
     ush_buf_fini(&problem);
 }

@@ -1,9 +1,13 @@
 /*
- * mail.c - `usher mail …`: how the mails stand, holding them back, and sending failed ones again.
+ * mail.c - `usher mail …`: how the mails stand, holding them back, sending failed ones again, and
+ * trying the way out.
  */
 #include "cli/cli.h"
 #include "domain/mail_status.h"
 #include "domain/mails.h"
+#include "domain/mime.h"
+
+enum { TEST_S = 60 };
 
 static int status(struct cli *cli)
 {
@@ -34,6 +38,121 @@ static int status(struct cli *cli)
         cli_print_rows(cli, &mail_failed_record, &failed);
     }
     return CLI_OK;
+}
+
+/* ---- test ------------------------------------------------------------------------------------ */
+
+#define MAIL_TEST_FIELDS(F, R)                                                                     \
+    F(R, TEXT, result, .choices = "taken|written|refused|settings|later|unknown")                  \
+    F(R, TEXT, through, .max = 1000, .doc = "The mail server, API or folder")                      \
+    F(R, TEXT, answer, .max = 200, .doc = "What was answered, or what went wrong")                 \
+    F(R, TEXT, message_id, .max = 300)
+USH_RECORD(mail_test, MAIL_TEST_FIELDS)
+USH_RECORD_DEFINE(mail_test, MAIL_TEST_FIELDS)
+
+static int may_go(void *unused __attribute__((unused)))
+{
+    return 0;
+}
+
+/* What came of it, as a word and in words. */
+static const char *in_words(int rc, enum transport_kind kind, const char **ret_words)
+{
+    switch (rc) {
+    case 0:
+        *ret_words = kind == TRANSPORT_FILE
+                         ? "The mail lies in the folder; with file: nothing is sent to anybody."
+                         : "It was taken. Now look into the mailbox, and into its spam folder.";
+        return kind == TRANSPORT_FILE ? "written" : "taken";
+    case USH_EINVAL:
+        *ret_words = "It was refused for good: a student's mail would be listed as failed.";
+        return "refused";
+    case -EACCES:
+        *ret_words = "Nothing is taken with these settings: check USHER_MAIL_URL, and user and "
+                     "USHER_SMTP_PASSWORD, or USHER_MAIL_TOKEN.";
+        return "settings";
+    case USH_EUNKNOWN:
+        *ret_words = "Nobody knows whether it was taken: there was no answer at the end.";
+        return "unknown";
+    default:
+        *ret_words = "It was not taken now: a student's mail would be tried again later.";
+        return "later";
+    }
+}
+
+static int compose_test(const struct settings *s, ush_text from, ush_text to, ush_text message_id,
+                        struct ush_buf *out)
+{
+    return mime_write(&(struct mime_mail){.from_name = ush_text_of(s->name),
+                                          .from = from,
+                                          .to = to,
+                                          .subject = USH_T("A test of the registration's mails"),
+                                          .message_id = message_id,
+                                          .date_ms = ush_wall_ms(),
+                                          .language = USH_T("en"),
+                                          .text = USH_T("Mails of the registration arrive here.\n"),
+                                          .html = USH_T("<p>Mails of the registration arrive "
+                                                        "here.</p>\n")},
+                      out);
+}
+
+/* Sends to an address that was checked, and says what happened. An exit code. */
+static int send_test(struct cli *cli, struct transport *t, ush_text to)
+{
+    uint64_t number;
+    ush_random(&number, sizeof number);
+    ush_text host = mail_host(&cli->settings);
+    ush_text id = ush_arena_printf(cli->arena, "test.%016llx", (unsigned long long)number);
+    struct mail_test said = {
+        .message_id = ush_arena_printf(cli->arena, "%.*s@%.*s", USH_PR(id), USH_PR(host)),
+        .through = ush_text_of(t->folder ? t->folder : t->url)};
+    struct ush_buf bytes;
+    struct ush_scope scope;
+    struct transport_reply reply = {.text = "the message cannot be written"};
+    const char *words;
+    ush_buf_init(&bytes, 64 << 10);
+    int rc = compose_test(&cli->settings, ush_text_of(t->from ? t->from : "usher@localhost"), to,
+                          said.message_id, &bytes);
+    const struct transport_mail mail = {
+        .id = id, .to = to, .bytes = ush_buf_text(&bytes), .before_dot = may_go};
+    ush_scope_open(&scope, &(struct ush_scope_options){
+                               .name = "test", .deadline_ns = ush_now_ns() + TEST_S * USH_SECOND});
+    if (rc == 0)
+        rc = transport_send(t, &mail, &reply);
+    ush_scope_close(&scope);
+    ush_buf_fini(&bytes);
+    said.result = ush_text_of(in_words(rc, t->kind, &words));
+    said.answer = ush_text_of(reply.text);
+    cli_print_record(cli, &mail_test_record, &said);
+    cli_say(cli, "\n%s", words);
+    return rc == 0 ? CLI_OK : CLI_FAILED;
+}
+
+static int test_inside(void *arg)
+{
+    struct cli *cli = arg;
+    static const struct ush_field field = {.name = "ADDRESS", .format = USH_EMAIL};
+    struct ush_fault fault;
+    struct transport transport;
+    struct ush_buf problem;
+    ush_text to;
+    if (ush_text_clean(ush_text_of(cli->arguments[0]), &field, cli->arena, &to, &fault) < 0)
+        return cli_usage("\"%s\" is no address: %.*s", cli->arguments[0], USH_PR(fault.msg));
+    ush_buf_init(&problem, 1024);
+    int r = transport_open(&transport, &cli->settings, &problem);
+    if (r < 0)
+        r = cli_fail("%.*s", USH_PR(ush_buf_text(&problem)));
+    ush_buf_fini(&problem);
+    if (r)
+        return r;
+    r = send_test(cli, &transport, ush_email_ascii(to, cli->arena));
+    transport_close(&transport);
+    return r;
+}
+
+static int test(struct cli *cli)
+{
+    return ush_run(&(struct ush_loop_options){0}, test_inside, cli);
 }
 
 /* ---- pause and resume ------------------------------------------------------------------------ */
@@ -147,6 +266,16 @@ const struct cli_command cli_mail_commands[] = {
      .options = {{"all", NULL, "every failed or held mail"}},
      .needs_db = true,
      .run = retry},
+    {.name = "mail test",
+     .arguments = "ADDRESS",
+     .summary = "send one mail and say what happened",
+     .help =
+         "Sends a mail to the address at once, by the way that USHER_MAIL_URL and its companions\n"
+         "name, and says what was answered. It waits behind no other mail, needs no server and no\n"
+         "database, and is not counted. The exit code is 1 when it was not taken.",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .run = test},
     {.name = "mail pause",
      .arguments = "[LANE]",
      .summary = "hold mails back",

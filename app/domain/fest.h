@@ -15,7 +15,7 @@
  *     people.c    reading, correcting, sending again         mime.c      a mail as bytes
  *     import.c    events from CSV and JSON                   mail_status.c  how the mails stand
  *     export.c    registrations to CSV and JSON              sample.c    a fest to try things on
- *     verify.c    rows recounted against counters
+ *     verify.c    rows recounted against counters          transport.c  how it leaves
  *     accounts.c  users, sessions, devices        checkin.c   letting people in
  *     audit.c     what was done, by whom and when   erase.c  forgetting people
  *

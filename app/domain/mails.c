@@ -1,7 +1,7 @@
 /*
- * mails.c - the mail jobs: from a row to a message that was taken.
+ * mails.c - the mail jobs: from a row to a message that was taken (transport.c).
  *
- *            file:                               smtp:
+ *            file:                            smtp:, https:
  *   compose                             compose
  *      |                                   |
  *   mark 1                              mark 1: recipient and bytes are frozen in the row
@@ -14,30 +14,25 @@
  *
  * Invariants:
  *  1. All attempts of a job send one Message-ID and one Date: both follow from the row.
- *  2. Over SMTP all attempts send the same bytes.
+ *  2. To a server all attempts send the same bytes.
  *  3. A mail to a file may be written twice: its name has the Message-ID, so a second run replaces
  *     it.
- *  4. Only an attempt that stored mark 2 and got no answer may become a second copy.
+ *  4. Only an attempt that stored mark 2 and got no answer may become a second copy. An API that
+ *     recognises the key makes none of it: it is asked again by the schedule while that holds.
  *  5. A mail counts once against its address's limits, however often it is tried: the commit that
  *     counts it stores mark 1.
  */
 #include "domain/mails.h"
 
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "domain/places.h"
 #include "gen/sql.h"
 
 USH_RECORD_DEFINE(mail_allow, MAIL_ALLOW_FIELDS)
 
-enum { MESSAGE_MAX = 512 << 10, ATTEMPTS_MAX = 55, DEADLINE_MS = 45000 };
-enum { MINUTE_MS = 60000, HOUR_MS = 60 * MINUTE_MS, DAY_MS = 24 * HOUR_MS };
-enum { LOGIN_PAUSE_MS = 5 * MINUTE_MS };
+enum { MESSAGE_MAX = 512 << 10, ATTEMPTS_MAX = 55, DEADLINE_MS = 45000, DOT_MS = 600000 };
+enum { HOUR_MS = 3600000, DAY_MS = 24 * HOUR_MS };
 
 const char *const mail_kind_names[MAIL_KINDS] = {
     [MAIL_TICKET] = "ticket",     [MAIL_WAITLISTED] = "waitlisted",
@@ -155,90 +150,40 @@ static int begin(struct mailer *m, struct ush_job *job, enum mail_kind kind, ush
     return -EAGAIN;
 }
 
-/* ---- to a file ------------------------------------------------------------------------------- */
-
-struct file_write {
-    const char *folder, *name;
-    ush_text bytes;
-};
-
-/* In a thread. A reader sees the whole message or none, and a crash leaves at most a temp file. */
-static int write_file(void *arg)
-{
-    const struct file_write *w = arg;
-    char path[PATH_MAX], temp[PATH_MAX];
-    if ((size_t)snprintf(path, sizeof path, "%s/%s.eml", w->folder, w->name) >= sizeof path ||
-        (size_t)snprintf(temp, sizeof temp, "%s/.%s.tmp", w->folder, w->name) >= sizeof temp)
-        return -ENAMETOOLONG;
-    int fd = open(temp, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600), rc = 0;
-    if (fd < 0)
-        return -errno;
-    for (size_t at = 0; at < w->bytes.len && rc == 0;) {
-        ssize_t n = write(fd, w->bytes.at + at, w->bytes.len - at);
-        if (n > 0)
-            at += (size_t)n;
-        else if (errno != EINTR)
-            rc = -errno;
-    }
-    if (rc == 0 && fsync(fd) < 0)
-        rc = -errno;
-    close(fd);
-    if (rc == 0 && rename(temp, path) < 0)
-        rc = -errno;
-    if (rc < 0)
-        unlink(temp);
-    /* The rename itself has to last before the row says done. */
-    int folder = rc == 0 ? open(w->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (rc == 0 && (folder < 0 || fsync(folder) < 0))
-        rc = -errno;
-    if (folder >= 0)
-        close(folder);
-    return rc;
-}
-
-static int to_file(struct mailer *m, struct ush_job *job, enum mail_kind kind, ush_text bytes)
-{
-    char id[PUBLIC_ID_CHARS + 1];
-    mail_id_format(&m->fest->keys, job->id, job->created_at, id);
-    ush_text name = ush_arena_printf(job->arena, "%s.%s", mail_kind_names[kind], id);
-    if (!name.at)
-        return USH_ELIMIT;
-    struct file_write w = {.folder = m->folder, .name = name.at, .bytes = bytes};
-    int rc = ush_offload(ush_blocking_pool(), write_file, &w);
-    if (rc == 0)
-        ush_job_note(job, "written to %.*s.eml", USH_PR(name));
-    else
-        ush_job_note(job, "%s: %s", m->folder, ush_error_text(rc));
-    return rc;
-}
-
-/* ---- over SMTP ------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static int mark_before_dot(void *ctx)
 {
     return ush_job_mark(ctx, 2, USH_NONE);
 }
 
-/* `frozen` is the recipient's address, a line end, and the message. */
-static int to_server(struct mailer *m, struct ush_job *job, ush_text frozen)
+static int send_out(struct mailer *m, struct ush_job *job, enum mail_kind kind, ush_text to,
+                    ush_text bytes)
 {
-    struct ush_mail_reply reply = {0};
-    ush_text bytes = frozen, to = ush_text_cut(&bytes, '\n');
-    const struct ush_mail_message message = {
-        .from = ush_text_of(m->from),
+    char id[PUBLIC_ID_CHARS + 1];
+    struct transport_reply reply;
+    mail_id_format(&m->fest->keys, job->id, job->created_at, id);
+    const struct transport_mail mail = {
+        .id = ush_arena_printf(job->arena, "%s.%s", mail_kind_names[kind], id),
         .to = to,
         .bytes = bytes,
         .before_dot = mark_before_dot,
         .ctx = job,
     };
-    int rc = ush_fetch_mail(m->fetch, &m->server, &message, &reply);
+    if (!mail.id.at)
+        return USH_ELIMIT;
+    int rc = transport_send(&m->transport, &mail, &reply);
     ush_job_note(job, "%s", reply.text);
-    /* Not this mail's fault, and the next one would hear the same. */
-    if (rc == -EACCES)
-        job->pause_ms = LOGIN_PAUSE_MS;
-    else if (rc < 0 && reply.has_enough)
-        job->pause_ms = reply.code / 100 == 5 ? HOUR_MS : MINUTE_MS;
+    job->retry_after_ms = reply.retry_after_ms;
+    job->pause_ms = reply.pause_ms;
     return rc;
+}
+
+/* `frozen` is the recipient's address, a line end, and the message. */
+static int send_frozen(struct mailer *m, struct ush_job *job, enum mail_kind kind, ush_text frozen)
+{
+    ush_text bytes = frozen, to = ush_text_cut(&bytes, '\n');
+    return send_out(m, job, kind, to, bytes);
 }
 
 /* ---- the job --------------------------------------------------------------------------------- */
@@ -262,18 +207,19 @@ static int send_new(struct mailer *m, struct ush_job *job, enum mail_kind kind,
         return 0;
     }
     USH_TRY(rc);
-    if (!m->folder) {
+    bool is_file = m->transport.kind == TRANSPORT_FILE;
+    if (!is_file) {
         ush_buf_add(frozen, to);
         ush_buf_add_byte(frozen, '\n');
         ush_buf_add(frozen, ush_buf_text(message));
         if (frozen->error)
             return USH_EINVAL;
     }
-    rc = begin(m, job, kind, to, m->folder ? USH_NONE : ush_buf_text(frozen));
+    rc = begin(m, job, kind, to, is_file ? USH_NONE : ush_buf_text(frozen));
     if (rc <= 0)
         return rc;
-    return m->folder ? to_file(m, job, kind, ush_buf_text(message))
-                     : to_server(m, job, ush_buf_text(frozen));
+    return is_file ? send_out(m, job, kind, to, ush_buf_text(message))
+                   : send_frozen(m, job, kind, ush_buf_text(frozen));
 }
 
 static int run(struct ush_job *job, void *ctx)
@@ -284,9 +230,9 @@ static int run(struct ush_job *job, void *ctx)
     if (kind == MAIL_KINDS)
         return USH_EINVAL;
     /* Frozen bytes from before a change of MAIL_URL go where mail goes now. */
-    if (job->mark > 0 && !m->folder && job->payload.len) {
+    if (job->mark > 0 && m->transport.kind != TRANSPORT_FILE && job->payload.len) {
         USH_TRY(ush_job_mark(job, 1, USH_NONE));
-        return to_server(m, job, job->payload);
+        return send_frozen(m, job, kind, job->payload);
     }
     ush_buf_init(&message, MESSAGE_MAX);
     ush_buf_init(&frozen, MESSAGE_MAX);
@@ -298,100 +244,32 @@ static int run(struct ush_job *job, void *ctx)
 
 /* ---- the mailer ------------------------------------------------------------------------------ */
 
-static char *decode_percent(ush_text t)
-{
-    char *out = malloc(t.len + 1);
-    size_t n = 0;
-    for (size_t i = 0; out && i < t.len; i++) {
-        unsigned value;
-        if (t.at[i] == '%' && i + 2 < t.len && sscanf(t.at + i + 1, "%2x", &value) == 1) {
-            out[n++] = (char)value;
-            i += 2;
-        } else {
-            out[n++] = t.at[i];
-        }
-    }
-    if (out)
-        out[n] = '\0';
-    return out;
-}
-
-/* smtp://user@host:587?tls=starttls */
-static int parse_server(struct mailer *m, const char *url, struct ush_buf *ret_problem)
-{
-    ush_text rest = ush_text_of(url), scheme = ush_text_cut(&rest, ':');
-    ush_text query = rest, where = ush_text_cut(&query, '?');
-    const char *at = memrchr(where.at, '@', where.len);
-    where = (ush_text){where.at + 2, where.len - 2}; /* "//" */
-    if (at) {
-        m->user = decode_percent((ush_text){where.at, (size_t)(at - where.at)});
-        where = (ush_text){at + 1, where.len - (size_t)(at + 1 - where.at)};
-    }
-    if (asprintf(&m->url, "%.*s://%.*s", USH_PR(scheme), USH_PR(where)) < 0 || (at && !m->user)) {
-        m->url = NULL;
-        return -ENOMEM;
-    }
-    m->server = (struct ush_mail_server){
-        .url = m->url,
-        .user = m->user,
-        .password = m->user ? m->fest->settings->smtp_password : NULL,
-        .starttls = ush_text_equal(query, USH_T("tls=starttls")),
-    };
-    if (where.len && (!query.len || m->server.starttls || ush_text_equal(query, USH_T("tls=none"))))
-        return 0;
-    ush_buf_printf(ret_problem, "USHER_MAIL_URL: after the host only ?tls=starttls or ?tls=none");
-    return -EINVAL;
-}
-
-static int set_sender(struct mailer *m)
-{
-    const struct settings *s = m->fest->settings;
-    ush_text host = mail_host(s);
-    if (*s->mail_from)
-        m->from = strdup(s->mail_from);
-    else if (asprintf(&m->from, "usher@%.*s", USH_PR(host)) < 0)
-        m->from = NULL;
-    return m->from ? 0 : -ENOMEM;
-}
-
 int mailer_init(struct mailer *m, struct fest *f, struct ush_buf *ret_problem)
 {
     const struct settings *s = f->settings;
-    *m = (struct mailer){.fest = f, .folder = settings_outbox(s)};
+    *m = (struct mailer){.fest = f};
+    USH_TRY(transport_open(&m->transport, s, ret_problem));
+    bool is_smtp = m->transport.kind == TRANSPORT_SMTP, is_api = m->transport.kind == TRANSPORT_API;
     for (size_t i = 0; i < MAIL_KINDS; i++)
         m->kinds[i] = (struct ush_job_kind){
             .name = mail_kind_names[i],
             .lane = i == MAIL_EVENT_CANCELLED ? BULK_LANE : MAIL_LANE,
             .run = run,
             .ctx = m,
-            .deadline_ms = DEADLINE_MS,
+            .deadline_ms = is_smtp ? DEADLINE_MS + DOT_MS : DEADLINE_MS,
             .attempts_max = ATTEMPTS_MAX,
             .resend_unknown = s->mail_uncertain == 0,
+            .repeat_ms = is_api ? s->mail_key_hours * (int64_t)HOUR_MS : 0,
         };
-    if (m->folder) {
-        if (mkdir(m->folder, 0700) == 0 || errno == EEXIST)
-            return 0;
-        int rc = -errno;
-        ush_buf_printf(ret_problem, "the folder for mails %s cannot be made: %s", m->folder,
-                       ush_error_text(rc));
-        return rc;
-    }
-    int rc = parse_server(m, s->mail_url, ret_problem);
-    if (rc == 0)
-        rc = set_sender(m);
-    if (rc == 0 && !(m->fetch = ush_fetch_new(&(struct ush_fetch_options){.connections = 2})))
-        rc = -ENOMEM;
-    if (rc < 0)
-        mailer_fini(m);
-    return rc;
+    /* Each file is synced: more at once only take the disk from the commits of registrations. For
+     * a server some are composed while others are on their way. */
+    int64_t connections = settings_mail_connections(s), more = connections + connections / 2;
+    m->at_once = !is_smtp && !is_api ? 2 : more < 8 ? 8 : (uint32_t)more;
+    return 0;
 }
 
 void mailer_fini(struct mailer *m)
 {
-    if (m->fetch)
-        ush_fetch_free(m->fetch);
-    free(m->url);
-    free(m->user);
-    free(m->from);
+    transport_close(&m->transport);
     *m = (struct mailer){0};
 }

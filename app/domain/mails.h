@@ -18,7 +18,7 @@
 #define DOMAIN_MAILS_H
 
 #include "domain/fest.h"
-#include "usher/fetch.h"
+#include "domain/transport.h"
 #include "usher/jobs.h"
 
 enum mail_kind {
@@ -38,11 +38,9 @@ extern const char *const mail_kind_names[MAIL_KINDS]; /* "ticket", …: job kind
 struct ush_job_new mail_job(enum mail_kind kind, int64_t registration, int64_t now_ms);
 
 struct mailer {
-    struct fest *fest;             /* borrowed */
-    struct ush_fetch *fetch;       /* owned; NULL for file: */
-    struct ush_mail_server server; /* smtp: */
-    const char *folder;            /* file: */
-    char *url, *user, *from;       /* owned */
+    struct fest *fest; /* borrowed */
+    struct transport transport;
+    uint32_t at_once; /* jobs at once in this process */
     struct ush_job_kind kinds[MAIL_KINDS];
 };
 /* For a job worker: reads the settings, makes the outbox folder. -EINVAL with a sentence. */

@@ -18,6 +18,10 @@
         .initial = value, __VA_ARGS__                                                              \
     }
 
+/* Of one process: half as many mails again are in work there, and USH_JOBS_AT_ONCE_MAX bounds them.
+ */
+enum { MAIL_CONNECTIONS_MAX = 160 };
+
 const struct ush_setting settings_table[] = {
     ROW("LISTEN", TEXT, listen, "127.0.0.1:8080", .at_start = true,
         .doc = "address to serve on, or unix:PATH"),
@@ -41,9 +45,16 @@ const struct ush_setting settings_table[] = {
     ROW("SQLITE_SYNC", CHOICE, sqlite_sync, "full", .choices = "full|normal", .at_start = true,
         .doc = "normal may lose the last registrations when the power fails"),
     ROW("MAIL_URL", TEXT, mail_url, "file:outbox",
-        .doc = "file:FOLDER, smtp://user@host:587?tls=starttls or smtps://user@host:465"),
+        .doc = "file:FOLDER, smtp://user@host:587?tls=starttls, smtps://…, https://host/path"),
     ROW("SMTP_PASSWORD", TEXT, smtp_password, "", .secret = true,
         .doc = "for the user in MAIL_URL"),
+    ROW("MAIL_TOKEN", TEXT, mail_token, "", .secret = true, .doc = "bearer token of the mail API"),
+    ROW("MAIL_CA_FILE", TEXT, mail_ca_file, "",
+        .doc = "certificates by which the mail server is known; default those of the system"),
+    ROW("MAIL_CONNECTIONS", INT, mail_connections, "2", .min = 1, .max = 1000,
+        .doc = "connections to the mail server, of all mail workers together"),
+    ROW("MAIL_KEY_HOURS", INT, mail_key_hours, "23", .max = 720,
+        .doc = "how long the mail API surely knows an Idempotency-Key again"),
     ROW("MAIL_FROM", TEXT, mail_from, "", .doc = "sender; default usher@ the host of BASE_URL"),
     ROW("MAIL_REPLY_TO", TEXT, mail_reply_to, "", .doc = "where answers go; default CONTACT"),
     ROW("MAIL_UNCERTAIN", CHOICE, mail_uncertain, "resend", .choices = "resend|hold",
@@ -105,6 +116,12 @@ const char *settings_outbox(const struct settings *s)
     return strncmp(s->mail_url, "file:", 5) == 0 ? s->mail_url + 5 : NULL;
 }
 
+int64_t settings_mail_connections(const struct settings *s)
+{
+    int64_t share = s->mail_workers ? s->mail_connections / s->mail_workers : s->mail_connections;
+    return share < 1 ? 1 : share > MAIL_CONNECTIONS_MAX ? MAIL_CONNECTIONS_MAX : share;
+}
+
 /* A link that students can follow from the address that is served. Owned for ever. */
 static const char *base_url_of(const char *listen)
 {
@@ -150,9 +167,11 @@ int settings_check(struct settings *s, struct ush_buf *ret_problem)
         return -ENOMEM;
     url = ush_text_of(s->mail_url);
     if (!(settings_outbox(s) && *settings_outbox(s)) && !ush_text_starts(url, USH_T("smtp://")) &&
-        !ush_text_starts(url, USH_T("smtps://"))) {
+        !ush_text_starts(url, USH_T("smtps://")) && !ush_text_starts(url, USH_T("http://")) &&
+        !ush_text_starts(url, USH_T("https://"))) {
         ush_buf_printf(ret_problem,
-                       "USHER_MAIL_URL is not file:FOLDER, smtp://HOST or smtps://HOST");
+                       "USHER_MAIL_URL is not file:FOLDER, smtp://HOST, smtps://HOST or "
+                       "https://HOST/PATH");
         return -EINVAL;
     }
     if (s->workers == 0) {

@@ -23,8 +23,11 @@ struct settings {
     int64_t max_connections;
     int sqlite_sync; /* 0 = full, 1 = normal */
 
-    const char *mail_url; /* "file:FOLDER", "smtp://user@host:587?tls=starttls", "smtps://…" */
-    const char *smtp_password;
+    const char *mail_url; /* "file:FOLDER", "smtp://user@host:587?tls=starttls", "https://…" */
+    const char *smtp_password, *mail_token;
+    const char *mail_ca_file;                  /* "" = those of the system */
+    int64_t mail_connections;                  /* of all mail workers together */
+    int64_t mail_key_hours;                    /* how long an API knows a key again */
     const char *mail_from;                     /* an address; "" = usher@ the host of base_url */
     const char *mail_reply_to;                 /* "" = contact */
     int mail_uncertain;                        /* 0 = resend, 1 = hold */
@@ -53,6 +56,9 @@ int settings_check(struct settings *s, struct ush_buf *ret_problem);
 
 /* The folder of a "file:" mail_url, else NULL. */
 const char *settings_outbox(const struct settings *s);
+
+/* Connections to the mail server of one of the mail workers. */
+int64_t settings_mail_connections(const struct settings *s);
 
 /* A limit of the form "5/60": *ret_count in *ret_seconds; count 0 for "off". -EINVAL. */
 int settings_limit(const char *text, int64_t *ret_count, int64_t *ret_seconds);

@@ -31,6 +31,8 @@ struct ush_fetch_reply {
     int status;
     struct ush_buf body;    /* owned by the caller: ush_buf_fini */
     int64_t retry_after_ms; /* -1 when absent */
+    bool was_sent;          /* the server may have got the request or a part of it; set also when
+                               there was no reply */
 };
 /* 0 with any HTTP status; a negative errno when there was no reply (-ETIMEDOUT, -ECONNREFUSED,
  * USH_EPROTO for TLS and protocol faults, USH_ELIMIT for a longer reply). May suspend. */

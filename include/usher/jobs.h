@@ -113,6 +113,9 @@ struct ush_job_kind {
     const uint32_t *retry_s; /* seconds before attempt 2, 3, …; the last repeats; ended by 0;
                                 NULL = 30 s, 1, 2, 5, 10, 30 min, 1 h; each times 0.75 to 1.25 */
     bool resend_unknown;     /* run an ambiguous job once more instead of holding it */
+    int64_t repeat_ms;       /* so long after it was put, to run it again takes no effect a second
+                                time (the other side knows a key again): then an ambiguous job is
+                                run again by the schedule. 0 = never */
 };
 
 struct ush_jobs_options {

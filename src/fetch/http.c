@@ -56,6 +56,7 @@ int ush_fetch_http(struct ush_fetch *f, const struct ush_fetch_request *rq,
     struct ush__transfer t;
     struct curl_slist *list = NULL;
     struct ush_buf body;
+    ret->was_sent = false;
     ush_text scheme = {rq->url, strcspn(rq->url, ":")};
     if (!ush_text_equal_nocase(scheme, USH_T("http")) &&
         !ush_text_equal_nocase(scheme, USH_T("https")))
@@ -72,6 +73,9 @@ int ush_fetch_http(struct ush_fetch *f, const struct ush_fetch_request *rq,
         goto out;
     set_request(t.easy, rq, &body);
     r = ush__transfer_run(f, &t);
+    long sent_bytes = 0;
+    curl_easy_getinfo(t.easy, CURLINFO_REQUEST_SIZE, &sent_bytes);
+    ret->was_sent = sent_bytes > 0;
     if (r < 0)
         goto out;
     if (t.code != CURLE_OK) {
@@ -86,6 +90,7 @@ int ush_fetch_http(struct ush_fetch *f, const struct ush_fetch_request *rq,
         .status = (int)status,
         .body = body,
         .retry_after_ms = retry_after > 0 ? retry_after * 1000 : -1,
+        .was_sent = true,
     };
 out:
     if (r < 0)

@@ -16,7 +16,7 @@
  *   result >= 0                                done
  *   USH_EUNAVAILABLE before mark 2             ready in a second, nothing spent
  *   USH_EINVAL                                 dead
- *   USH_EUNKNOWN, or cut after mark 2          ambiguous: ready once if the kind says so, else held
+ *   USH_EUNKNOWN, or cut after mark 2          ambiguous: ready if the kind says so, else held
  *   the function wants the lanes to rest       ready, nothing spent, and they do
  *   any other error                            ready by schedule; dead after the last attempt
  *
@@ -107,9 +107,16 @@ static struct ush__job_end ready(int64_t delay_ms)
     return (struct ush__job_end){.state = USH_JOB_READY, .delay_ms = delay_ms};
 }
 
+/* Whether an ambiguous job may be run when so many of its ends were. */
+static bool may_repeat(const struct ush__slot *s, int64_t unknowns)
+{
+    return unknowns <= (s->kind->resend_unknown ? 1 : 0) ||
+           ush_wall_ms() < s->job.created_at + s->kind->repeat_ms;
+}
+
 static bool is_held_back(const struct ush__slot *s)
 {
-    return s->job.mark == 2 && s->unknowns > (s->kind->resend_unknown ? 1 : 0);
+    return s->job.mark == 2 && !may_repeat(s, s->unknowns);
 }
 
 static struct ush__job_end failed(const struct ush__slot *s, bool is_unknown)
@@ -118,7 +125,7 @@ static struct ush__job_end failed(const struct ush__slot *s, bool is_unknown)
     struct ush__job_end e = ready(retry_delay_ms(s));
     e.failed = 1;
     e.unknown = is_unknown;
-    if (is_unknown && s->unknowns + 1 > (s->kind->resend_unknown ? 1 : 0))
+    if (is_unknown && !may_repeat(s, s->unknowns + 1))
         e.state = USH_JOB_HELD;
     else if (s->failures + 1 >= attempts)
         e.state = USH_JOB_DEAD;

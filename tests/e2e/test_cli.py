@@ -22,8 +22,9 @@ COMMANDS = [
     "serve", "worker", "dump", "openapi", "routes", "init", "migrate", "verify", "version",
     "doctor", "event import",
     "event list", "event show", "event open", "event close", "event capacity", "event cancel",
-    "reg list", "reg show", "reg cancel", "reg export", "mail status", "mail retry", "mail pause", "mail resume",
-    "admin create", "admin passwd", "admin disable", "admin list", "admin link",
+    "reg list", "reg show", "reg cancel", "reg export", "mail status", "mail retry", "mail test",
+    "mail pause", "mail resume", "admin create", "admin passwd", "admin disable", "admin list",
+    "admin link",
 ]
 HEADER = ["slug", "title", "starts", "capacity", "waitlist", "summary"]
 

@@ -75,6 +75,12 @@ def test_waits_serves_what_it_is_measured_by(start):
     assert server.get("/cookie", Cookie="a=1; b=2").text == "a=1\nb=2\n"
 
 
+def test_mailer_awaits_the_api():
+    """That it does so for a thousand at once is in test_mail_api.py."""
+    done = run("mailer", "--port", "0")
+    assert done.returncode == 2 and "--api" in done.stderr
+
+
 def test_gather_waits_together(tmp_path):
     done = run("gather")
     assert done.returncode == 0

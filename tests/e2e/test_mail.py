@@ -77,6 +77,7 @@ def test_a_daily_cap(fest, sink):
     assert {(row["failures"], row["unknowns"]) for row in jobs(fest)} == {(0, 0)}
 
 
+@pytest.mark.on("sqlite")
 def test_a_rate(fest, sink):
     """60 a minute: eight mails take seven seconds, whoever sends them."""
     fest.add_event(SOON, 50)

@@ -200,6 +200,10 @@ static int urls_story(void *arg)
         {"smtps://desk@mail.x.in", "smtps://mail.x.in", "desk", false},
         {"smtp://mail.x.in?tls=maybe", NULL, NULL, false},
         {"smtp://", NULL, NULL, false},
+        {"https://api.x.in/v1/submit", "https://api.x.in/v1/submit", NULL, false},
+        {"https://me@api.x.in/", NULL, NULL, false},
+        {"https://api.x.in/?key=secret", NULL, NULL, false},
+        {"https://", NULL, NULL, false},
     };
     struct fixture *x = arg;
     fixture_open(x);
@@ -211,9 +215,10 @@ static int urls_story(void *arg)
         int rc = mailer_init(&m, &x->fest, &problem);
         ck_assert_int_eq(rc, urls[i].server ? 0 : -EINVAL);
         if (rc == 0) {
-            ck_assert_str_eq(m.server.url, urls[i].server);
-            ck_assert(urls[i].user ? strcmp(m.server.user, urls[i].user) == 0 : !m.server.user);
-            ck_assert_int_eq(m.server.starttls, urls[i].starttls);
+            ck_assert_str_eq(m.transport.url, urls[i].server);
+            ck_assert(urls[i].user ? strcmp(m.transport.server.user, urls[i].user) == 0
+                                   : !m.transport.server.user);
+            ck_assert_int_eq(m.transport.server.starttls, urls[i].starttls);
             mailer_fini(&m);
         } else {
             ck_assert_uint_gt(problem.len, 0);
