@@ -14,6 +14,7 @@
  */
 #include "serve.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -26,7 +27,7 @@
 #include "usher/net.h"
 #include "web/access.h"
 
-enum { ORPHANS_MS = 5000 };
+enum { ORPHANS_MS = 5000, LISTEN_MS = 2500, PAUSE_MS = 50 };
 
 /* Before the workers are started: a wrong address is said at once. */
 static int check_redis(const struct settings *settings)
@@ -86,7 +87,7 @@ static int migrate(const char *url)
         int r = migrate_once(url);
         if (r != -EBUSY || master_of(url) || ush_now_ns() > give_up_ns)
             return r;
-        USH_TRY(ush_sleep(50 * (int64_t)USH_MS));
+        USH_TRY(ush_sleep(PAUSE_MS * (int64_t)USH_MS));
     }
 }
 
@@ -154,6 +155,16 @@ static void take_settings(void *ctx)
 
 /* ---- sockets ------------------------------------------------------------------------------- */
 
+/* The workers of a killed master hold the address for up to 2 s: that is waited for, as above. */
+static int listen_patiently(const struct ush_address *at)
+{
+    int64_t give_up_ns = ush_now_ns() + LISTEN_MS * (int64_t)USH_MS;
+    int fd;
+    while ((fd = ush_listen_at(at)) == -EADDRINUSE && ush_now_ns() < give_up_ns)
+        poll(NULL, 0, PAUSE_MS);
+    return fd;
+}
+
 static int open_sockets(struct server *s)
 {
     struct ush_address at;
@@ -161,7 +172,7 @@ static int open_sockets(struct server *s)
     if (ush_address_parse(ush_text_of(listen), &at) < 0)
         return cli_usage("USHER_LISTEN=%s is no address; it takes 127.0.0.1:8080 or unix:/path",
                          listen);
-    s->listener = ush_listen_at(&at);
+    s->listener = listen_patiently(&at);
     if (s->listener == -EADDRINUSE)
         return cli_fail("%s is in use by another program; --listen 127.0.0.1:0 takes a free port",
                         listen);

@@ -13,9 +13,9 @@
  * "? key email event" is written; when its answer has arrived whole, "= key status word id". A line
  * is written with write(2) before the next step, so a reader sees no answer without its question.
  *
- * A connection that breaks, and an answer 503, are met as a careful client would: the same request
- * with the same key again, after `--retry-ms`. So the server may be killed at any time during a
- * run.
+ * A connection that breaks, and an answer 503 with Retry-After, are met as a careful client would:
+ * the same request with the same key again, after `--retry-ms`. So the server may be killed at any
+ * time during a run.
  *
  * The result is one line of JSON: counts by answer, requests per second, percentiles of the time
  * from the first sending to the answer.
@@ -213,7 +213,7 @@ static bool take_answer(struct client *c, int status, const char *head, const ch
     char word[64], id[64], line[256];
     member(body, status < 300 ? "status" : "code", word);
     member(body, "id", id);
-    if (status == 503) {
+    if (status == 503 && strcasestr(head, "\r\nretry-after:")) {
         count.overloaded++;
         return false;
     }
