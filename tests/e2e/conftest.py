@@ -204,19 +204,19 @@ class Fest:
     def held_changes(self, server):
         """Nothing is stored until the block ends: the writer stands still; on PostgreSQL somebody
         has locked the seats. What is asked meanwhile is under way. At most 5 s there: a statement
-        of the server's takes no longer."""
+        of the server's takes no longer. Gives what tells whether anybody waits for the lock."""
         if self.is_sqlite:
             (writer,) = server.children()["writer"]
             os.kill(writer, signal.SIGSTOP)
             try:
-                yield
+                yield lambda: True
             finally:
                 os.kill(writer, signal.SIGCONT)
         else:
             with self.database() as db:
                 db.execute("BEGIN")
                 db.execute("LOCK TABLE event_seats IN EXCLUSIVE MODE")
-                yield
+                yield lambda: db.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone()
 
     def kill_storage(self, server):
         """Kills who stores: the writer; on PostgreSQL the other ends of all connections."""

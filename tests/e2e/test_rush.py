@@ -228,13 +228,18 @@ def test_a_full_queue_answers_at_once(fest):
     fest.add_event(RACE, SEATS)
     server = fest.serve("--workers", "1", "--queue-max", "4")
     form = Browser(server).open(f"/e/{RACE}/register").form("Register")
+    # On PostgreSQL what is under way takes no place in the queue.
+    refused = 8 if fest.is_sqlite else 7
     with concurrent.futures.ThreadPoolExecutor(12) as pool:
-        with fest.held_changes(server):
-            early = [pool.submit(server.register, RACE, i, f"key-of-{i:04}") for i in range(12)]
-            wait_for("eight are turned away", lambda: len([f for f in early if f.done()]) == 8)
+        with fest.held_changes(server) as is_waited_for:
+            early = [pool.submit(server.register, RACE, 0, "key-of-0000")]
+            wait_for("one is under way", lambda: in_flight(server) == 1 and is_waited_for())
+            early += [pool.submit(server.register, RACE, i, f"key-of-{i:04}") for i in range(1, 12)]
+            wait_for("others are turned away",
+                     lambda: len([f for f in early if f.done()]) == refused)
             page = Browser(server).submit(form, name="Asha Rao", email="asha@school.example")
         replies = [f.result() for f in early]
-    assert sorted(r.status for r in replies) == [201] * 4 + [503] * 8
+    assert sorted(r.status for r in replies) == [201] * (12 - refused) + [503] * refused
     for reply in replies:
         if reply.status == 503:
             assert reply.json["code"] == "overloaded" and 1 <= int(reply.headers["retry-after"]) <= 8

@@ -1,0 +1,188 @@
+"""PostgreSQL and the processes that use it, taken away in a rush.
+
+Every student must hear the truth: what was acknowledged exists, and once; else a broken connection
+or 503 with Retry-After, upon which the crowd of bench/rush.c asks again with the same key. Nobody
+helps the server: it has to come back by itself. tools/fault does the same for longer, with Redis
+and a mail server.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from conftest import Fest, wait_for
+from postgres import Postgres, free_port
+from test_rush import RACE, SEATS, Rush
+
+pytestmark = pytest.mark.on("postgresql")
+STUDENTS = 10000
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A PostgreSQL of our own: it is ended again and again."""
+    server = Postgres().make()
+    try:
+        server.start().ask("CREATE DATABASE fest")
+        Fest(tmp_path_factory.mktemp("migrated"), server.url("fest")).usher("migrate")
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def fest(cluster, tmp_path):
+    f = Fest(tmp_path, cluster.copy("fest"))
+    f.add_event(RACE, SEATS, "unlimited")
+    yield f
+    f.stop()
+
+
+def serve(fest, *args, **env):
+    return fest.serve("--workers", "4", *args, env=env)
+
+
+def kill_while_rushing(rush, times, kill):
+    """Calls `kill` with a number, so many times; how long each time nobody was answered."""
+    pauses = []
+    for number in range(1, times + 1):
+        if not rush.until(number * STUDENTS // (times + 2)):
+            break
+        kill(number)
+        ended, before = time.monotonic(), rush.heard()
+        if rush.until(before + 200):
+            pauses.append(time.monotonic() - ended)
+    assert len(pauses) == times, "the faults came too late to be any"
+    return pauses
+
+
+def check(rush):
+    count = rush.end()
+    assert count["stored"]["confirmed"] == SEATS and count["full"] == 0
+    return count
+
+
+def test_killed_workers(fest):
+    server = serve(fest, "--mail-workers", "2")
+    dice, rush = random.Random(1), Rush(fest, server, STUDENTS)
+
+    def kill(number):
+        role = "job" if number % 3 == 0 else "web"
+        victims = wait_for(role, lambda: server.children().get(role))
+        os.kill(dice.choice(victims), signal.SIGKILL)
+
+    assert max(kill_while_rushing(rush, 9, kill)) < 1
+    assert check(rush)["broken"] > 0
+
+
+def test_killed_master(fest):
+    """As systemd would, somebody starts the next one at once, on the same address."""
+    server = serve(fest)
+    rush = Rush(fest, server, STUDENTS)
+    where = f"127.0.0.1:{server.port}"
+
+    def kill(number):
+        nonlocal server
+        server.stop(signal.SIGKILL)
+        server = serve(fest, USHER_LISTEN=where)
+
+    assert max(kill_while_rushing(rush, 3, kill)) < 3
+    assert check(rush)["broken"] > 0
+
+
+def test_killed_backend(cluster, fest):
+    """A backend that is killed takes all others along: PostgreSQL starts anew from its log."""
+    server = serve(fest)
+    dice, rush = random.Random(2), Rush(fest, server, STUDENTS)
+
+    def kill(number):
+        cluster.wait_until_ready()
+        # One that works: an idle one would be as good, but this one has something to lose.
+        os.kill(dice.choice(wait_for("backends", lambda: cluster.backends(fest.database_name))),
+                signal.SIGKILL)
+
+    assert max(kill_while_rushing(rush, 4, kill)) < 5
+    check(rush)
+    log = server.read_log()
+    assert "database.lost" in log or "database.broken" in log
+
+
+def test_restarted_postgresql(cluster, fest):
+    server = serve(fest)
+    rush = Rush(fest, server, STUDENTS)
+
+    def restart(number):
+        cluster.stop(signal.SIGINT if number % 2 else signal.SIGKILL)
+        cluster.start()
+
+    assert max(kill_while_rushing(rush, 3, restart)) < 5
+    check(rush)
+
+
+def test_nobody_is_left_waiting_while_it_is_away(cluster, fest):
+    """503 with Retry-After after the time that a change waits, at once from then on, and back."""
+    server = fest.serve("--workers", "1")
+    assert server.register(RACE, 1, "key-of-0001").status == 201
+    assert server.get("/readyz").status == 200
+    cluster.stop()
+    try:
+        refused = server.register(RACE, 2, "key-of-0002")
+        assert (refused.status, refused.json["code"]) == (503, "unavailable"), refused.text
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        began = time.monotonic()
+        again = server.register(RACE, 1, "key-of-0001")
+        assert again.status == 503, "what cannot be looked up is not claimed"
+        assert time.monotonic() - began < 1 and server.get("/healthz").status == 200
+        assert server.get("/readyz").status == 503
+        page = server.get(f"/e/{RACE}")
+        assert page.status == 200 or (page.status == 503 and page.headers["retry-after"])
+    finally:
+        cluster.start()
+    wait_for("it is back", lambda: server.register(RACE, 2, "key-of-0002").status == 201, 10)
+    assert server.register(RACE, 1, "key-of-0001").headers["idempotent-replayed"] == "true"
+    wait_for("it says so", lambda: server.get("/readyz").status == 200, 10)
+    assert fest.usher("verify").returncode == 0
+
+
+# ---- the standby takes over -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """A primary that acknowledges what its standby has, and that standby."""
+    with contextlib.ExitStack() as stack:
+        primary, standby = Postgres(free_port()), Postgres(free_port())
+        stack.callback(primary.remove)
+        stack.callback(standby.remove)
+        primary.make().start().ask("CREATE DATABASE fest")
+        standby.copy_of(primary, "second").start()
+        primary.ask("ALTER SYSTEM SET synchronous_standby_names = 'second'")
+        primary.ask("SELECT pg_reload_conf()")
+        wait_for("the standby", lambda: primary.ask(
+            "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"))
+        yield primary, standby
+
+
+def test_promoted_standby(pair, tmp_path):
+    primary, standby = pair
+    hosts = ",".join(f"{s.host}:{s.port}" for s in pair)
+    fest = Fest(tmp_path, f"postgresql://postgres@{hosts}/fest?target_session_attrs=read-write")
+    try:
+        fest.usher("migrate")
+        fest.add_event(RACE, SEATS, "unlimited")
+        server = serve(fest)
+        rush = Rush(fest, server, STUDENTS)
+        assert rush.until(STUDENTS // 3)
+        primary.kill()
+        standby.promote()
+        ended, before = time.monotonic(), rush.heard()
+        assert rush.until(before + 200), "it ended before the primary did"
+        assert time.monotonic() - ended < 5
+        check(rush)
+        assert standby.ask("SELECT pg_is_in_recovery()")[0][0] is False
+    finally:
+        fest.stop()
