@@ -64,8 +64,8 @@ static int open_details(struct ush_request *rq, struct event_list **list,
     if (ush_wall_ms() >= e->event.edit_until)
         return ush_problem(rq, &problem_deadline_passed,
                            "It is too late to change the details. Please tell the organisers.");
-    *ret = (struct form_view){
-        .event = e, .status = 200, .is_edit = true, .ticket_url = own_link(rq)};
+    *ret =
+        (struct form_view){.event = e, .status = 200, .is_edit = true, .ticket_url = own_link(rq)};
     return 0;
 }
 

@@ -12,7 +12,7 @@
 #include "gen/assets.h"
 #include "gen/pages.h"
 
-enum { REFRESH_WAITING_S = 60 };
+enum { REFRESH_WAITING_S = 60, REFRESH_BEFORE_OPENING_S = 60 };
 
 static struct frame frame_of(struct ush_request *rq, ush_text title)
 {
@@ -94,6 +94,40 @@ const char *band_words(const struct event_entry *e, int64_t now_ms)
                                   : "";
 }
 
+ush_text span_words(struct ush_arena *arena, int64_t ms)
+{
+    static const struct {
+        const char *name;
+        int64_t seconds;
+    } units[] = {{"day", 86400}, {"hour", 3600}, {"minute", 60}, {"second", 1}};
+    int64_t left = ms > 0 ? (ms + 999) / 1000 : 0;
+    size_t i = 0;
+    while (i + 1 < USH_COUNT(units) && left < units[i].seconds)
+        i++;
+    int64_t n = left / units[i].seconds, rest = left % units[i].seconds;
+    ush_text words =
+        ush_arena_printf(arena, "%lld %s%s", (long long)n, units[i].name, n == 1 ? "" : "s");
+    if (i + 1 == USH_COUNT(units) || (n = rest / units[i + 1].seconds) == 0)
+        return words;
+    return ush_arena_printf(arena, "%.*s %lld %s%s", USH_PR(words), (long long)n, units[i + 1].name,
+                            n == 1 ? "" : "s");
+}
+
+struct ush_rows categories_of(struct ush_arena *arena, const struct event_list *list)
+{
+    ush_text *names = USH_NEW_N(arena, ush_text, list->count + 1);
+    size_t n = 0;
+    for (size_t i = 0; names && i < list->count; i++) {
+        ush_text name = list->at[i].event.category;
+        bool is_new = name.len > 0;
+        for (size_t k = 0; is_new && k < n; k++)
+            is_new = !ush_text_equal_nocase(names[k], name);
+        if (is_new)
+            names[n++] = name;
+    }
+    return (struct ush_rows){names, n};
+}
+
 const char *mail_words(const struct registration_view *r)
 {
     switch (r->mail_state) {
@@ -132,6 +166,11 @@ int reply_event(struct ush_request *rq, const struct event_view *v)
     f.url =
         ush_arena_printf(rq->arena, "%s/e/%.*s", web_of(rq)->settings->base_url, USH_PR(e->slug));
     ush_buf_init(&b, PAGE_BYTES_MAX);
+    if (event_state(v->event, v->now_ms) == EVENT_NOT_OPEN) {
+        int64_t left_s = (v->event->seats.opens_at - v->now_ms) / 1000 + 1;
+        f.refresh_s = left_s < REFRESH_BEFORE_OPENING_S ? (int)left_s : REFRESH_BEFORE_OPENING_S;
+        f.script = asset_countdown_js.path;
+    }
     page_event(&b, &f, v);
     ush_reply_header(rq, "Cache-Control", USH_T("no-cache"));
     return send_page(rq, event_state(v->event, v->now_ms) == EVENT_CANCELLED ? 410 : 200, &b);
@@ -151,6 +190,8 @@ int reply_form(struct ush_request *rq, const struct form_view *v)
     ush_reply_header(rq, "Cache-Control", USH_T("private, no-cache"));
     /* Without a referrer browsers hide the origin too, which the form is checked by. */
     ush_reply_header(rq, "Referrer-Policy", USH_T("same-origin"));
+    if (event_state(v->event, ush_wall_ms()) == EVENT_NOT_OPEN)
+        f.script = asset_countdown_js.path;
     ush_buf_init(&b, PAGE_BYTES_MAX);
     page_form(&b, &f, v);
     return send_page(rq, v->status, &b);

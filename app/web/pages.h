@@ -22,6 +22,7 @@ struct frame {
     ush_text summary;        /* for link previews, or absent */
     ush_text url;            /* the same */
     int refresh_s;           /* the page loads itself again; 0 = never */
+    const char *script;      /* path, or NULL; no page needs it */
     bool is_private;         /* not for search engines */
     struct ush_arena *arena; /* for texts made while the page is written */
 };
@@ -33,6 +34,10 @@ ush_text state_words(struct ush_arena *arena, const struct event_entry *e, int64
 const char *state_class(const struct event_entry *e, int64_t now_ms);
 /* "many places", "few places", …; empty when that says nothing. */
 const char *band_words(const struct event_entry *e, int64_t now_ms);
+/* "2 days 3 hours", "5 minutes", "40 seconds": the two largest units, rounded up. */
+ush_text span_words(struct ush_arena *arena, int64_t ms);
+/* The categories of the list, each once, in its order. */
+struct ush_rows categories_of(struct ush_arena *arena, const struct event_list *list);
 const char *mail_words(const struct registration_view *r);
 
 #define EVENTS_QUERY_FIELDS(F, R)                                                                  \

@@ -142,6 +142,8 @@ class Browser:
 
     def submit(self, form, **typed):
         """Presses the button and follows where it leads."""
+        if form.method == "GET":
+            return self.open(f"{form.action}?{urllib.parse.urlencode(self.fill(form, **typed))}")
         reply = self.send(form, **typed)
         if reply.status == 303:
             return self.open(reply.headers["location"])

@@ -146,6 +146,30 @@ def test_private_links_of_nobody(race):
         assert race.open(url).status == 404, url
 
 
+def test_categories_and_search(fest, race):
+    fest.add_event("quiz", 5, category="Minds & Words", summary="Forty questions")
+    fest.add_event("art", 5, category="Arts")
+    home = wait_for("both", lambda: (p := race.open("/")) and "Arts" in p.text and p)
+    titles = lambda page: {t for h, t in page.links if h.startswith("/e/")}
+    assert len(titles(home)) == 3
+    assert titles(race.open(home.link("Minds & Words"))) == {"Quiz"}
+    assert titles(race.submit(home.form("Search"), q="FORTY")) == {"Quiz"}
+    nothing = race.submit(home.form("Search"), q="<chess>")
+    assert "No event fits" in nothing.text and titles(race.open(nothing.link("Show all"))) == titles(home)
+    assert nothing.value("q") == "<chess>", "what was searched stays, and stays text"
+
+
+def test_pages_are_small_and_load_nothing_from_elsewhere(race):
+    ticket = fill(race, 1)[0]
+    for url in ("/", f"/e/{RACE}", f"/e/{RACE}/register", ticket.url, ticket.url + "/data", "/find",
+                "/privacy", "/nothing"):
+        page = race.open(url)
+        assert len(page.html.encode()) <= 30_000, url
+        for address in re.findall(r'(?:src|href|action)="([^"]*)"', page.html):
+            assert address.startswith(("/", "#")), (url, address)
+        assert "<style" not in page.html and " style=" not in page.html, url
+
+
 # ---- the same person, more than once --------------------------------------------------------------
 
 
@@ -322,6 +346,8 @@ def test_before_opening(fest):
     b = Browser(fest.serve("--workers", "1"))
     event = b.open(f"/e/{RACE}")
     assert "Opens" in event.text
+    assert re.search(r"opens in (59 minutes \d+ seconds|1 hour)", event.text), "by the server's clock"
+    assert 1 <= int(event.metas["refresh"]) <= 60, "without a script it looks again"
     form = b.open(event.link("Fill in the form already")).form("Register")
     early = b.submit(form, name="Asha Rao", email="asha@school.example")
     assert early.status == 409 and "opens" in early.text and "It is" in early.text
