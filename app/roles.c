@@ -52,29 +52,31 @@ void server_close_fest(struct fest *f)
     ush_db_close(db);
 }
 
-/* ---- wake-ups over Redis --------------------------------------------------------------------- */
+/* ---- Redis ----------------------------------------------------------------------------------- */
 
-/* The connection of one worker, if there is a Redis. */
+/* Its address, or NULL. On SQLite there is one host and the eventfd wakes at once. */
+static const char *redis_of(const struct server *s)
+{
+    return s->is_sqlite || !s->settings.redis_url[0] ? NULL : s->settings.redis_url;
+}
+
+/* The hints of one web worker, if there is a Redis. */
 struct wire {
     struct ush_hints *hints; /* owned; NULL = none */
     struct ush_scope scope;  /* of its task */
 };
 
-/* `task` is ush_hints_send or ush_hints_listen. A worker without it does its work, a little later.
- */
-static void open_wire(struct wire *wire, struct server *s, ush_fn task)
+/* A worker without it does its work; mails are found a little later. */
+static void open_wire(struct wire *wire, struct server *s)
 {
     int error = 0;
+    const char *url = redis_of(s);
     ush_scope_open(&wire->scope, &(struct ush_scope_options){.name = "hints"});
-    wire->hints = s->settings.redis_url[0]
-                      ? ush_hints_new(&(struct ush_hints_options){.url = s->settings.redis_url,
-                                                                  .wake_fd = s->wake_fd},
-                                      &error)
-                      : NULL;
+    wire->hints = url ? ush_hints_new(&(struct ush_hints_options){.url = url}, &error) : NULL;
     if (wire->hints)
-        error = ush_spawn(&wire->scope, task, wire->hints);
+        error = ush_spawn(&wire->scope, ush_hints_send, wire->hints);
     if (error < 0)
-        ush_warn("hints.start", "no wake-ups over Redis: %s", ush_error_text(error));
+        ush_warn("hints.start", "no hints over Redis: %s", ush_error_text(error));
 }
 
 static void close_wire(struct wire *wire)
@@ -110,7 +112,7 @@ int run_web(struct ush_worker *w, void *ctx)
     o.sibling_count = USH_PLACES_MAX;
     int r = 0;
     struct wire wire;
-    open_wire(&wire, s, ush_hints_send);
+    open_wire(&wire, s);
     web.fest.hints = wire.hints;
     struct ush_http *http = ush_http_start(&o, &r);
     if (http) {
@@ -212,10 +214,9 @@ int run_job(struct ush_worker *w, void *ctx)
                                        .per_minute = has_limits ? s->settings.mail_rate_per_min : 0,
                                        .per_day = has_limits ? s->settings.mail_daily_cap : 0,
                                        .wake_fd = s->wake_fd,
-                                       .owner = ush_worker_owner(w)}};
-    struct wire wire;
+                                       .owner = ush_worker_owner(w),
+                                       .redis_url = redis_of(s)}};
     struct ush_scope scope, aside;
-    open_wire(&wire, s, ush_hints_listen);
     ush_scope_open(&scope, &(struct ush_scope_options){.name = "jobs"});
     ush_scope_open(&aside, &(struct ush_scope_options){.name = "forget"});
     r = ush_spawn(&scope, run_jobs_inside, &j);
@@ -233,7 +234,6 @@ int run_job(struct ush_worker *w, void *ctx)
         ush_scope_cancel(&scope, USH_CANCEL_SHUTDOWN);
     ush_scope_close(&aside);
     int closed = ush_scope_close(&scope);
-    close_wire(&wire);
     mailer_fini(&mailer);
     server_close_fest(&fest);
     return r < 0 ? r : closed == -ECANCELED ? 0 : closed;

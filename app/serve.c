@@ -9,8 +9,8 @@
  * Made before the forks and shared: the listening socket, the writer's socket, the rate limits, and
  * an event counter that wakes the job workers. Everything else each worker makes for itself.
  *
- * `usher worker` is the same master with job workers only, for a server elsewhere; a Redis carries
- * the event counter between them.
+ * `usher worker` is the same master with job workers only, for servers elsewhere on the same
+ * PostgreSQL. With a Redis the ids of jobs travel over it; without, workers ask the database.
  */
 #include "serve.h"
 
@@ -41,6 +41,11 @@ static int check_redis(const struct settings *settings)
     return h ? CLI_OK
              : cli_usage("USHER_REDIS_URL is no address; it takes redis://:password@host:6379/0 "
                          "or unix:/path");
+}
+
+static bool is_sqlite(const struct settings *settings)
+{
+    return ush_text_starts(ush_text_of(settings->database_url), USH_T("sqlite:"));
 }
 
 /* ---- start ----------------------------------------------------------------------------------- */
@@ -242,10 +247,13 @@ static int serve(struct cli *cli)
 {
     struct server s = {
         .cli = cli, .settings = cli->settings, .listener = -1, .writer_listener = -1};
-    s.is_sqlite = ush_text_starts(ush_text_of(s.settings.database_url), USH_T("sqlite:"));
+    s.is_sqlite = is_sqlite(&s.settings);
     log_as_set(&s.settings);
     if (check_redis(&s.settings) != CLI_OK)
         return CLI_USAGE;
+    if (s.is_sqlite && s.settings.redis_url[0])
+        ush_warn("redis.unused", "USHER_REDIS_URL has no use on SQLite: all workers are here and "
+                                 "are woken without it");
     if (ush_run(&(struct ush_loop_options){0}, prepare_root, &s) < 0)
         return CLI_FAILED;
     int r = open_sockets(&s);
@@ -304,6 +312,10 @@ static int worker(struct cli *cli)
     struct server s = {
         .cli = cli, .settings = cli->settings, .listener = -1, .writer_listener = -1};
     log_as_set(&s.settings);
+    if (is_sqlite(&s.settings))
+        return cli_fail(
+            "usher worker needs PostgreSQL (--database-url postgresql://...); on SQLite "
+            "the server sends the mails itself, in USHER_MAIL_WORKERS processes");
     if (check_redis(&s.settings) != CLI_OK)
         return CLI_USAGE;
     if (share(&s) != CLI_OK)
@@ -382,13 +394,13 @@ const struct cli_command serve_commands[] = {
              "log and writes all tasks to it; TTIN and TTOU add and take away a web worker.",
      .run = serve},
     {.name = "worker",
-     .summary = "send mails for a server that runs elsewhere",
+     .summary = "send mails for servers that run elsewhere",
      .help =
-         "Takes mails from the database and sends them, in MAIL_WORKERS processes, until\n"
-         "stopped. Needs the server's DATABASE_URL, SECRET_FILE and MAIL_ settings; on SQLite it\n"
-         "runs on the server's machine and stores through the server. It asks the database once\n"
-         "a second; with REDIS_URL set here and there it is woken at once.\n\n"
-         "  usher worker --redis-url unix:/run/redis/redis.sock",
+         "Takes mails from a PostgreSQL database and sends them, in MAIL_WORKERS processes, until\n"
+         "stopped. Any number may run on any hosts. Needs the server's DATABASE_URL, SECRET_FILE\n"
+         "and MAIL_ settings. It asks the database once a second; with REDIS_URL set here and\n"
+         "there the mails are announced to it at once and shared among the hosts.\n\n"
+         "  usher worker --database-url postgresql:///usher --redis-url unix:/run/redis/redis.sock",
      .run = worker},
     {.name = "dump",
      .summary = "have a running server write what its tasks wait for",

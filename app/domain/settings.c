@@ -33,7 +33,8 @@ const struct ush_setting settings_table[] = {
     ROW("MAIL_WORKERS", INT, mail_workers, "1", .max = 16, .at_start = true,
         .doc = "processes that send mail"),
     ROW("REDIS_URL", TEXT, redis_url, "", .secret = true, .at_start = true,
-        .doc = "wakes mail workers on all hosts: redis://[:password@]host[:port][/db], unix:PATH"),
+        .doc =
+            "gives mails to workers on all hosts: redis://[:password@]host[:port][/db], unix:PATH"),
     ROW("BATCH_MAX", INT, batch_max, "256", .min = 1, .max = 1024,
         .doc = "registrations that may share one commit"),
     ROW("QUEUE_MAX", INT, queue_max, "10000", .min = 1, .max = 1000000,

@@ -129,9 +129,11 @@ struct ush_jobs_options {
     /* Jobs of these lanes together that all workers may claim. When so many were, the lanes are
      * paused until more may. 0 = any number. */
     uint32_t per_minute, per_day;
-    int wake_fd;     /* eventfd that says "there may be jobs"; -1 = only ask each second */
-    int64_t owner;   /* identity of this process: from ush_job_owner */
-    int64_t keep_ms; /* how long the row of a job that is done stays; 0 = USH_JOBS_KEEP_MS */
+    int wake_fd;           /* eventfd that says "there may be jobs"; -1 = none */
+    int64_t owner;         /* identity of this process: from ush_job_owner */
+    int64_t keep_ms;       /* how long the row of a job that is done stays; 0 = USH_JOBS_KEEP_MS */
+    const char *redis_url; /* see below; NULL = none: workers ask the table */
+    const char *redis_prefix; /* as in ush_hints_options */
 };
 struct ush_jobs; /* opaque */
 
@@ -175,37 +177,47 @@ int ush_jobs_pause(struct ush_db *db, const struct ush_jobs_pause *what);
 /* Ends the pause of a lane, whoever began it. 1; 0 when there was none. May suspend. */
 int ush_jobs_resume(struct ush_db *db, const char *lane);
 
-/* ---- wake-ups between hosts ------------------------------------------------------------------ */
+/* ---- several hosts: Redis -------------------------------------------------------------------- */
 
 /*
- * "There may be jobs", from those that put them to the workers of any host, over a stream of a
- * Redis server. It is a hint and nothing else: workers ask the database each second anyway, so a
- * server that is away, slow, wiped or restored from an old snapshot costs at most that second.
+ * With a Redis (6.2 or newer) workers do not ask the table. One of them, whichever holds a key that
+ * expires, *announces*: it writes the ids of due rows into a stream per lane. All of them read ids
+ * from there as they have room, claim those rows by id, and delete the entry.
  *
- * One object per loop; send and listen are tasks, each with a connection of its own. They return
- * only when cancelled, and take a server that is away for what it is: they come back by themselves.
+ *   put, commit --hint--> announcer --id--> stream of the lane --id--> some worker --> claim by id
+ *                            |    ^
+ *                            +----+ and every 0.4 s: what is due and in no stream
+ *
+ * The rows stay the truth, and an announcement only says "try this one". So one that is lost is
+ * made again by the next round, and one that is doubled, stale, or of an old snapshot claims
+ * nothing. A worker that did not see the announcer at work for 1.2 s, whatever the reason, asks
+ * the table each second like one without a Redis.
+ *
+ * What puts jobs raises a hint after its commit; it waits for nothing.
  */
-struct ush_hints; /* opaque */
+struct ush_hints; /* opaque; one per loop */
 struct ush_hints_options {
     const char *url;    /* see redis.h; copied */
-    const char *stream; /* its key: one per database; NULL = "usher:jobs"; borrowed */
-    int wake_fd;        /* for ush_hints_listen: the eventfd of this host's workers; borrowed */
+    const char *prefix; /* of all keys: one per database; NULL = "usher:jobs"; borrowed */
 };
-/* NULL with *ret_error -EINVAL (the URL) or -ENOMEM. Never suspends. */
+/* Connects to nobody yet. NULL with *ret_error -EINVAL (the URL) or -ENOMEM. Never suspends. */
 struct ush_hints *ush_hints_new(const struct ush_hints_options *o, int *ret_error);
-/* Both tasks have ended. */
+/* Its task has ended. */
 void ush_hints_free(struct ush_hints *h);
-/* After the commit of a job. Costs nothing and never suspends: the task sends, and what is raised
- * meanwhile is sent together. */
+/* After the commit of a job. Never suspends: the task sends, and what is raised meanwhile is one
+ * hint. */
 void ush_hints_raise(struct ush_hints *h);
-int ush_hints_send(void *hints);   /* a task of who puts jobs; may suspend */
-int ush_hints_listen(void *hints); /* a task beside who runs them; may suspend */
+/* The task of `hints`: returns only when cancelled. A server that is away comes back by itself. May
+ * suspend. */
+int ush_hints_send(void *hints);
 
 /* The operations behind all this, to be listed in ush_db_options.operations. */
 extern const struct ush_operation ush_op_jobs_claim, ush_op_job_mark, ush_op_job_end,
-    ush_op_jobs_renew, ush_op_jobs_release, ush_op_jobs_retry, ush_op_jobs_rest, ush_op_jobs_purge;
+    ush_op_jobs_renew, ush_op_jobs_release, ush_op_jobs_retry, ush_op_jobs_rest, ush_op_jobs_purge,
+    ush_op_jobs_due;
 #define USH_JOBS_OPERATIONS                                                                        \
     &ush_op_jobs_claim, &ush_op_job_mark, &ush_op_job_end, &ush_op_jobs_renew,                     \
-        &ush_op_jobs_release, &ush_op_jobs_retry, &ush_op_jobs_rest, &ush_op_jobs_purge
+        &ush_op_jobs_release, &ush_op_jobs_retry, &ush_op_jobs_rest, &ush_op_jobs_purge,           \
+        &ush_op_jobs_due
 
 #endif

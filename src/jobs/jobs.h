@@ -1,11 +1,14 @@
 /*
  * jobs.h (internal) - what the files of the job queue share.
  *
- *     ops.c   the table: statements and operations, all that is stored
- *     run.c   the worker: claims, the lease, the wait for work
- *     job.c   one job from claim to end
- *     lanes.c when a lane rests: pauses and limits
- *     hints.c wake-ups between hosts
+ *     ops.c       the table: statements and operations, all that is stored
+ *     run.c       the worker: claims, the lease, the wait for work
+ *     job.c       one job from claim to end
+ *     lanes.c     when a lane rests: pauses and limits
+ *     hints.c     who puts jobs says so over Redis
+ *     announce.c  one worker of all writes the ids of due rows into streams
+ *     listen.c    every worker reads ids from them
+ *     talk.c      commands to Redis as text
  *
  * The records are the inputs and outputs of the operations.
  */
@@ -13,6 +16,7 @@
 #define USH_JOBS_JOBS_H
 
 #include "usher/jobs.h"
+#include "usher/redis.h"
 
 enum {
     USH__LEASE_MS = 60000,  /* from the claim, or from the renewal */
@@ -26,6 +30,8 @@ enum {
     USH__PURGE_ROWS = 50,         /* looked at by one purge: a rush hardly notices it */
     USH__PURGE_PAUSE_MS = 1000,   /* between two purges that go on */
     USH__PURGE_EVERY_MS = 600000, /* between two walks through the old rows */
+    USH__LANES_MAX = 8,
+    USH__FEED_MAX = 200, /* announcements of a lane in Redis that nobody has tried to claim */
 };
 
 #define USH__JOB_ID_FIELDS(F, R) F(R, I64, id)
@@ -54,13 +60,29 @@ USH_RECORD(ush__job_row, USH__JOB_ROW_FIELDS)
     F(R, I64, per_minute, .doc = "Claims of all its lanes by all workers; 0 = any number")         \
     F(R, I64, per_day, .doc = "The same")                                                          \
     F(R, LIST, held, .of = &ush__job_id_record, .max = USH_JOBS_AT_ONCE_MAX,                       \
-      .doc = "What the owner knows that it holds")
+      .doc = "What the owner knows that it holds")                                                 \
+    F(R, TEXT, ids, .max = 24 * USH_JOBS_AT_ONCE_MAX, .optional = true,                            \
+      .doc = "JSON array: only these rows, of any lane")
 USH_RECORD(ush__jobs_claim, USH__JOBS_CLAIM_FIELDS)
 
 #define USH__JOBS_CLAIMED_FIELDS(F, R)                                                             \
     F(R, LIST, rows, .of = &ush__job_row_record, .max = USH_JOBS_AT_ONCE_MAX)                      \
     F(R, BOOL, more, .doc = "A limit was reached")
 USH_RECORD(ush__jobs_claimed, USH__JOBS_CLAIMED_FIELDS)
+
+#define USH__JOBS_DUE_FIELDS(F, R)                                                                 \
+    F(R, TEXT, lanes, .doc = "By comma")                                                           \
+    F(R, I64, limit, .doc = "Of each lane")
+USH_RECORD(ush__jobs_due, USH__JOBS_DUE_FIELDS)
+
+#define USH__DUE_ROW_FIELDS(F, R)                                                                  \
+    F(R, I64, id)                                                                                  \
+    F(R, TEXT, lane)
+USH_RECORD(ush__due_row, USH__DUE_ROW_FIELDS)
+
+#define USH__DUE_ROWS_FIELDS(F, R)                                                                 \
+    F(R, LIST, rows, .of = &ush__due_row_record, .max = USH__LANES_MAX * USH__FEED_MAX)
+USH_RECORD(ush__due_rows, USH__DUE_ROWS_FIELDS)
 
 #define USH__JOB_MARK_FIELDS(F, R)                                                                 \
     F(R, I64, id)                                                                                  \
@@ -147,15 +169,17 @@ struct ush_jobs {
     uint32_t free_count;          /* slots in `free` */
     uint32_t running, rest;       /* tasks; of these not of the first lane */
     bool is_stopping;
-    bool is_hinted;       /* a wake-up came */
-    bool has_more;        /* the last claim reached a limit */
-    bool has_change;      /* a job has ended since */
-    bool is_away;         /* the last claim failed */
-    bool is_failing;      /* a job failed and none has succeeded since; said once */
-    int64_t paused_ns;    /* until when the lanes rest for what a job was told; said once */
-    int64_t ask_ns;       /* when to look without a wake-up */
-    int64_t renewed_ns;   /* when the renewal that succeeded last was sent */
-    struct ush_alarm cut; /* at the end of the shortest lease */
+    bool is_hinted;         /* a wake-up came */
+    bool has_more;          /* the last claim reached a limit */
+    bool has_change;        /* a job has ended since */
+    bool is_away;           /* the last claim failed */
+    bool is_failing;        /* a job failed and none has succeeded since; said once */
+    int64_t paused_ns;      /* until when the lanes rest for what a job was told; said once */
+    bool is_fed;            /* what is due is announced: no need to ask the table */
+    struct ush__feed *feed; /* owned; NULL = no Redis */
+    int64_t ask_ns;         /* when to look without a wake-up */
+    int64_t renewed_ns;     /* when the renewal that succeeded last was sent */
+    struct ush_alarm cut;   /* at the end of the shortest lease */
     struct ush_event wake;
     struct ush_scope scope; /* of all jobs */
 };
@@ -182,5 +206,78 @@ int64_t ush__slot_lease_ns(const struct ush__slot *s);
 int ush__slot_run(void *slot);
 /* Gives a slot back whose job has ended. */
 void ush__slot_give(struct ush__slot *s);
+/* Something happened that the claiming task, or the one that listens, may have waited for. */
+void ush__jobs_wake(struct ush_jobs *j);
+/* The free slots, if it is worth while to fill them now; else 0. */
+size_t ush__jobs_room(const struct ush_jobs *j);
+
+/* ---- several commands to Redis (talk.c) ----------------------------------------------------- */
+
+#define USH__REDIS_PREFIX "usher:jobs"
+
+struct ush__talk {
+    struct ush_arena arena;
+    struct ush_redis_command *commands;
+    struct ush_redis_reply *replies; /* good until ush__talk_fini */
+    size_t count, most;
+    int error;
+};
+/* For at most so many commands. */
+void ush__talk_begin(struct ush__talk *t, size_t most);
+/* One more command; its arguments are what stands between the spaces. */
+void ush__talk_say(struct ush__talk *t, const char *fmt, ...) USH_PRINTF(2, 3);
+/* Sends them and waits for as many replies: what ush_redis_call returns. May suspend. */
+int ush__talk_end(struct ush__talk *t, struct ush_redis *redis, int64_t block_ms);
+void ush__talk_fini(struct ush__talk *t);
+
+/* The place of an entry in its stream: Redis' clock, and a number within the millisecond. */
+struct ush__moment {
+    int64_t ms, sequence;
+};
+struct ush__entry {
+    char name[48]; /* "1700000000000-0" */
+    struct ush__moment at;
+    int64_t job;
+    size_t lane; /* set by the caller */
+};
+size_t ush__reply_count(const struct ush_redis_reply *r);
+bool ush__entry_parse(const struct ush_redis_reply *r, struct ush__entry *ret);
+void ush__entry_moment(ush_text name, struct ush__moment *ret);
+
+/* ---- announcements (announce.c, listen.c) ---------------------------------------------------- */
+
+/*
+ * Keys of Redis, all behind one prefix:
+ *
+ *     :lane:mail   a stream of announcements ("job 4711"), with the group "workers". An entry is
+ *                  deleted when its claim was tried, so what is in it has not been tried
+ *     :raised      a stream of one entry: jobs were put
+ *     :announcer   who announces; expires
+ *     :epoch       raised by each round of the announcer
+ */
+struct ush__feed {
+    struct ush_jobs *jobs;
+    const char *prefix;
+    const char *const *lanes; /* lane_count of them, in order of preference */
+    size_t lane_count;
+    struct ush_redis *listener, *announcer; /* owned */
+
+    /* listen.c: entries that were delivered. The first `tried` need no claim any more. */
+    struct ush__entry heard[USH_JOBS_AT_ONCE_MAX];
+    size_t heard_count, tried;
+    struct ush_event turn;
+    uint32_t reads;
+    int64_t epoch, moved_ns; /* as last seen; when it was seen to move */
+    bool was_said;           /* that it does not move */
+};
+/* NULL with *ret_error -EINVAL (the URL) or -ENOMEM. Never suspends. */
+struct ush__feed *ush__feed_new(struct ush_jobs *j, int *ret_error);
+void ush__feed_free(struct ush__feed *f);
+int ush__feed_listen(void *feed);   /* a task; may suspend */
+int ush__feed_announce(void *feed); /* a task; may suspend */
+/* Writes at most n ids that wait to be claimed as a JSON array; how many there are. */
+size_t ush__feed_ids(const struct ush__feed *f, size_t n, struct ush_buf *to);
+/* A claim was tried for the first n of them; negative = the claim failed. */
+void ush__feed_tried(struct ush__feed *f, int n);
 
 #endif

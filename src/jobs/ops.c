@@ -26,6 +26,9 @@ USH_RECORD_DEFINE(ush__job_id, USH__JOB_ID_FIELDS)
 USH_RECORD_DEFINE(ush__job_row, USH__JOB_ROW_FIELDS)
 USH_RECORD_DEFINE(ush__jobs_claim, USH__JOBS_CLAIM_FIELDS)
 USH_RECORD_DEFINE(ush__jobs_claimed, USH__JOBS_CLAIMED_FIELDS)
+USH_RECORD_DEFINE(ush__jobs_due, USH__JOBS_DUE_FIELDS)
+USH_RECORD_DEFINE(ush__due_row, USH__DUE_ROW_FIELDS)
+USH_RECORD_DEFINE(ush__due_rows, USH__DUE_ROWS_FIELDS)
 USH_RECORD_DEFINE(ush__job_mark, USH__JOB_MARK_FIELDS)
 USH_RECORD_DEFINE(ush__job_end, USH__JOB_END_FIELDS)
 USH_RECORD_DEFINE(ush__jobs_owner, USH__JOBS_OWNER_FIELDS)
@@ -105,10 +108,11 @@ const struct ush_operation ush_op_jobs_release = {
     "jobs.id, kind, lane, subject, payload, due_at, claim, mark, failures, crashes, unknowns,"     \
     " created_at"
 
-/* A lane that rests gives nothing (lanes.c). */
-#define READY                                                                                      \
-    "state = 0 AND lane = $3 AND due_at <= $4 AND NOT EXISTS"                                      \
-    " (SELECT 1 FROM job_lanes l WHERE l.lane = $3 AND l.paused_until > $4)"
+/* Due, and of a lane that does not rest (lanes.c). */
+#define DUE(lane, now)                                                                             \
+    "state = 0 AND due_at <= " now " AND NOT EXISTS (SELECT 1 FROM job_lanes l"                    \
+    " WHERE l.lane = " lane " AND l.paused_until > " now ")"
+#define READY "lane = $3 AND " DUE("$3", "$4")
 #define FIRST "ORDER BY due_at, id LIMIT $5"
 #define TAKE "UPDATE jobs SET state = 1, claim = claim + 1, owner = $1, lease_until = $2"
 
@@ -116,6 +120,15 @@ static const struct ush_statement claim = {
     .name = "jobs_claim",
     .text = TAKE " WHERE id IN (SELECT id FROM jobs WHERE " READY " " FIRST ") RETURNING " ROW,
     .postgresql = LOCKED(READY, FIRST " FOR UPDATE SKIP LOCKED", TAKE) " RETURNING " ROW,
+};
+/* What was announced may be claimed, done or not due again since: then it is not among these. */
+#define THESE(list) "id IN (SELECT " list ") AND " DUE("jobs.lane", "$4")
+static const struct ush_statement claim_ids = {
+    .name = "jobs_claim_ids",
+    .text = TAKE " WHERE id IN (SELECT id FROM jobs WHERE " THESE(
+        "value FROM json_each($3)") " " FIRST ") RETURNING " ROW,
+    .postgresql = LOCKED(THESE("value::bigint FROM json_array_elements_text($3::json)"),
+                         FIRST " FOR UPDATE SKIP LOCKED", TAKE) " RETURNING " ROW,
 };
 static const struct ush_statement mine = {
     .name = "jobs_mine",
@@ -141,6 +154,30 @@ static size_t add(struct ush__job_row *to, size_t count, size_t limit, const str
     return count;
 }
 
+/* Adds from the lanes, in order of preference, up to `limit`. 1 when there may be more. */
+static int claim_lanes(struct ush_tx *tx, const struct ush__jobs_claim *i,
+                       struct ush__job_row *found, size_t limit, size_t *count)
+{
+    size_t want = limit - *count;
+    bool more = false;
+    for (ush_text rest = i->lanes; rest.len;) {
+        ush_text lane = ush_text_cut(&rest, ',');
+        more = more || want == 0;
+        if (want == 0)
+            break;
+        struct ush_rows rows;
+        USH_TRY(ush_all(
+            tx, &claim, &ush__job_row_record, want, &rows,
+            USH_VALUES(i->owner, tx->now_ms + USH__LEASE_MS, lane, tx->now_ms, (int64_t)want)));
+        *count = add(found, *count, limit, &rows, NULL);
+        more = more || rows.count == want;
+        want = limit - *count;
+        if (want > (size_t)i->limit_rest)
+            want = (size_t)i->limit_rest;
+    }
+    return more;
+}
+
 static int run_claim(struct ush_tx *tx, const void *in, void *out)
 {
     const struct ush__jobs_claim *i = in;
@@ -158,27 +195,23 @@ static int run_claim(struct ush_tx *tx, const void *in, void *out)
     count = add(found, 0, limit, &rows, i);
 
     struct ush__lane_counts counts;
-    int64_t until = tx->now_ms + USH__LEASE_MS, allowed;
+    int64_t allowed;
     USH_TRY(ush__lanes_allow(tx, i, &counts, &allowed));
     size_t mine_count = count, want = limit - count;
     bool is_limited = want > (size_t)allowed;
     if (is_limited)
         limit = count + (want = (size_t)allowed);
-    for (ush_text rest = i->lanes; rest.len;) {
-        ush_text lane = ush_text_cut(&rest, ',');
-        o->more = o->more || want == 0;
-        if (want == 0)
-            break;
-        USH_TRY(ush_all(tx, &claim, &ush__job_row_record, want, &rows,
-                        USH_VALUES(i->owner, until, lane, tx->now_ms, (int64_t)want)));
+    if (!i->ids.at) {
+        int more = claim_lanes(tx, i, found, limit, &count);
+        USH_TRY(more);
+        o->more = more && !is_limited; /* then there is no sense in asking at once */
+    } else if (want) {                 /* those without room are announced again */
+        USH_TRY(ush_all(
+            tx, &claim_ids, &ush__job_row_record, want, &rows,
+            USH_VALUES(i->owner, tx->now_ms + USH__LEASE_MS, i->ids, tx->now_ms, (int64_t)want)));
         count = add(found, count, limit, &rows, NULL);
-        o->more = o->more || rows.count == want;
-        want = limit - count;
-        if (want > (size_t)i->limit_rest)
-            want = (size_t)i->limit_rest;
     }
     USH_TRY(ush__lanes_spend(tx, i, &counts, (int64_t)(count - mine_count)));
-    o->more = o->more && !is_limited; /* there is no sense in asking at once */
     o->rows = (struct ush_rows){found, count};
     return (int)count;
 }
@@ -188,6 +221,45 @@ const struct ush_operation ush_op_jobs_claim = {
     .in = &ush__jobs_claim_record,
     .out = &ush__jobs_claimed_record,
     .run = run_claim,
+};
+
+/* ---- due ------------------------------------------------------------------------------------ */
+
+static const struct ush_statement due = {
+    .name = "jobs_due",
+    .text = "SELECT id, lane FROM jobs WHERE lane = $1 AND " DUE(
+        "$1", "$2") " ORDER BY due_at, id LIMIT $3",
+};
+
+/* What could be claimed: for who announces. */
+static int run_due(struct ush_tx *tx, const void *in, void *out)
+{
+    const struct ush__jobs_due *i = in;
+    if (i->limit < 1 || i->limit > USH__FEED_MAX)
+        return USH_EINVAL;
+    USH_TRY(ush_exec_later(tx, &release_expired, USH_VALUES(tx->now_ms)));
+    size_t room = (size_t)(i->limit * USH__LANES_MAX), count = 0;
+    struct ush__due_row *found = USH_NEW_N(tx->arena, struct ush__due_row, room);
+    if (!found)
+        return -ENOMEM;
+    for (ush_text rest = i->lanes; rest.len;) {
+        struct ush_rows rows;
+        USH_TRY(ush_all(tx, &due, &ush__due_row_record, (size_t)i->limit, &rows,
+                        USH_VALUES(ush_text_cut(&rest, ','), tx->now_ms, i->limit)));
+        if (rows.count > room - count)
+            return USH_EINVAL;
+        memcpy(found + count, rows.at, rows.count * sizeof *found);
+        count += rows.count;
+    }
+    ((struct ush__due_rows *)out)->rows = (struct ush_rows){found, count};
+    return (int)count;
+}
+
+const struct ush_operation ush_op_jobs_due = {
+    .name = "jobs_due",
+    .in = &ush__jobs_due_record,
+    .out = &ush__due_rows_record,
+    .run = run_due,
 };
 
 /* ---- mark, end ------------------------------------------------------------------------------ */

@@ -19,6 +19,10 @@
  * than a quarter of the slots is free it does not ask: so claims, marks and ends travel together
  * and share commits.
  *
+ * With a Redis (announce.c, listen.c) a worker that is fed does not ask: it claims by id what was
+ * announced to it. Wake-ups by eventfd are left alone then, so that one host does not take
+ * everything that its own web workers put.
+ *
  * If the database is away, claims fail and are tried each second, renewals too; what runs goes on
  * as long as its lease does.
  */
@@ -40,15 +44,23 @@ int64_t ush_job_owner(void)
     return owner;
 }
 
-static void wake(struct ush_jobs *j)
+void ush__jobs_wake(struct ush_jobs *j)
 {
     ush_event_set(&j->wake);
+    if (j->feed)
+        ush_event_set(&j->feed->turn);
+}
+
+size_t ush__jobs_room(const struct ush_jobs *j)
+{
+    bool has_room = j->free_count * 4 >= j->o.at_once && ush_list_is_empty(&j->alone);
+    return has_room ? j->free_count : 0;
 }
 
 void ush_jobs_stop(struct ush_jobs *j)
 {
     j->is_stopping = true;
-    wake(j);
+    ush__jobs_wake(j);
 }
 
 /* ---- the lease ------------------------------------------------------------------------------ */
@@ -136,7 +148,7 @@ void ush__slot_give(struct ush__slot *s)
     ush_list_push(&j->free, &s->link);
     j->free_count++;
     j->has_change = true;
-    wake(j);
+    ush__jobs_wake(j);
 }
 
 static const struct ush_job_kind *kind_of(const struct ush_jobs *j, ush_text name)
@@ -205,11 +217,14 @@ static size_t list_held(struct ush_jobs *j, struct ush__job_id *ret)
     return n;
 }
 
-/* Claims for the free slots. */
+/* Claims for the free slots: what was announced, or else from the lanes. */
 static void claim(struct ush_jobs *j)
 {
     struct ush_arena arena;
+    struct ush_buf ids;
     ush_arena_init(&arena, NULL, 0, CLAIM_ARENA);
+    ush_buf_init(&ids, 64 << 10);
+    int announced = j->feed ? (int)ush__feed_ids(j->feed, j->free_count, &ids) : 0;
     uint32_t half = (j->o.at_once + 1) / 2;
     struct ush__job_id *held = USH_NEW_N(&arena, struct ush__job_id, j->o.at_once);
     struct ush__jobs_claim in = {
@@ -222,17 +237,27 @@ static void claim(struct ush_jobs *j)
         .held = {held, held ? list_held(j, held) : 0},
     };
     struct ush__jobs_claimed out = {0};
+    if (announced) {
+        in.ids = ush_buf_text(&ids);
+        USH_SET(&in, ush__jobs_claim_ids);
+    }
     int64_t sent_ns = ush_now_ns();
     int r = held ? ush_change(j->o.db, &ush_op_jobs_claim, &in, &out, &arena) : -ENOMEM;
     if (r < 0 && r != -ECANCELED && r != -ETIMEDOUT && !j->is_away)
         ush_warn("jobs.claim", "no jobs can be claimed: %s", ush_error_text(r));
     else if (r >= 0 && j->is_away)
         ush_info("jobs.claim", "jobs can be claimed again");
+    if (j->is_away && r >= 0)
+        ush__jobs_wake(j); /* announcements are read again */
     j->is_away = r < 0;
     const struct ush__job_row *rows = out.rows.at;
     for (size_t i = 0; r >= 0 && i < out.rows.count; i++)
         take(j, &rows[i], sent_ns);
-    j->has_more = r >= 0 && out.more;
+    if (announced)
+        ush__feed_tried(j->feed, r < 0 ? r : announced);
+    else
+        j->has_more = r >= 0 && out.more;
+    ush_buf_fini(&ids);
     ush_arena_fini(&arena);
 }
 
@@ -254,22 +279,34 @@ static int64_t next_ask_ns(void)
     return ush_now_ns() + ms * USH_MS;
 }
 
+/* When to look at the table without being told. What is announced need not be looked for, unless a
+ * claim failed: its rows may be ours without our knowing. */
+static int64_t look_ns(const struct ush_jobs *j)
+{
+    return j->is_fed && !j->is_away ? USH_NEVER : j->ask_ns;
+}
+
 static int claim_until_stopped(struct ush_jobs *j)
 {
     int r = 0;
     while (!j->is_stopping && r >= 0) {
         int64_t now = ush_now_ns();
-        bool has_room = j->free_count * 4 >= j->o.at_once && ush_list_is_empty(&j->alone);
-        bool has_reason = j->is_hinted || now >= j->ask_ns || (j->has_more && j->has_change);
+        bool has_room = ush__jobs_room(j) > 0;
+        bool is_told = j->feed && j->feed->tried < j->feed->heard_count;
+        bool has_reason =
+            j->is_hinted || is_told || now >= look_ns(j) || (j->has_more && j->has_change);
         if (has_room && has_reason) {
-            j->is_hinted = j->has_change = false;
+            /* Announcements first; a hint about the table is kept for the next time. */
+            j->is_hinted = j->is_hinted && is_told;
+            j->has_change = false;
             j->ask_ns = next_ask_ns();
             claim(j);
+            continue;
         }
         start_alone(j);
         r = ush_cancelled();
         if (r >= 0 && !j->is_stopping)
-            r = wait_until(j, has_room ? j->ask_ns : USH_NEVER);
+            r = wait_until(j, has_room ? look_ns(j) : USH_NEVER);
     }
     return r;
 }
@@ -281,8 +318,10 @@ static int listen_for_hints(void *arg)
         uint64_t count;
         if (read(j->o.wake_fd, &count, sizeof count) < 0 && errno != EAGAIN)
             break;
+        if (j->is_fed)
+            continue;
         j->is_hinted = true;
-        wake(j);
+        ush__jobs_wake(j);
     }
     return 0;
 }
@@ -312,7 +351,9 @@ static int init(struct ush_jobs *j, const struct ush_jobs_options *o)
         ush_list_push(&j->free, &j->slots[i].link);
     j->free_count = j->o.at_once;
     ush_event_init(&j->wake, "jobs");
-    return 0;
+    if (o->redis_url && o->redis_url[0])
+        j->feed = ush__feed_new(j, &r);
+    return r;
 }
 
 int ush_jobs_run(const struct ush_jobs_options *o, struct ush_jobs **ret_jobs)
@@ -330,6 +371,11 @@ int ush_jobs_run(const struct ush_jobs_options *o, struct ush_jobs **ret_jobs)
         fcntl(o->wake_fd, F_SETFL, fcntl(o->wake_fd, F_GETFL) | O_NONBLOCK);
         r = ush_spawn(&j.scope, listen_for_hints, &j);
     }
+    if (r >= 0 && j.feed) {
+        r = ush_spawn(&j.scope, ush__feed_listen, j.feed);
+        if (r >= 0)
+            r = ush_spawn(&j.scope, ush__feed_announce, j.feed);
+    }
     if (r >= 0)
         r = claim_until_stopped(&j);
     j.is_stopping = true;
@@ -342,6 +388,7 @@ int ush_jobs_run(const struct ush_jobs_options *o, struct ush_jobs **ret_jobs)
     ush_alarm_clear(&j.cut);
     *ret_jobs = NULL;
 out:
+    ush__feed_free(j.feed);
     free(j.slots);
     return r;
 }

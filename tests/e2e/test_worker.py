@@ -1,139 +1,219 @@
-"""`usher worker` beside a server without mail workers of its own, with and without a Redis."""
+"""`usher worker` processes on PostgreSQL beside a server without mail workers of its own, with and
+without a Redis: it is wiped, given an old snapshot, frozen, slowed down, stopped and killed. Every
+registration has its mail once, and none waits for more than two seconds beyond the outage."""
 
-import os
-import pathlib
 import re
+import shutil
 import signal
-import socket
 import subprocess
+import threading
 import time
 
 import pytest
 
-from conftest import ENVIRON, USHER, wait_for
+from conftest import ENVIRON, USHER, children_of, wait_for
 from outbox import mails
+from private import Redis
 
 EVENT = "quiz"
-
-
-class Redis:
-    """A private redis-server on a Unix socket."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.url = f"unix:{folder}/redis.sock"
-        self.process = None
-
-    def start(self):
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", "redis.sock", "--save", ""],
-            cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        wait_for("redis-server", lambda: self.ask("PING").startswith(b"+PONG"))
-
-    def ask(self, command):
-        with socket.socket(socket.AF_UNIX) as s:
-            try:
-                s.connect(str(self.folder / "redis.sock"))
-                s.sendall(command.encode() + b"\r\n")
-                return s.recv(4096)
-            except OSError:
-                return b""
-
-    def stop(self):
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+LATE_S = 2
 
 
 class Worker:
-    def __init__(self, fest, env):
-        self.log = open(fest.folder / "worker.log", "ab")
+    def __init__(self, fest, env, name="worker"):
+        self.log_path = fest.folder / f"{name}.log"
+        self.log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
             [str(USHER), "worker"], cwd=fest.folder, env={**ENVIRON, **fest.env, **env}, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log)
         said = self.process.stdout.readline()
-        name = re.escape(fest.url.split("?")[0])
-        assert re.fullmatch(rf"Usher sends mails for {name}; pid \d+\n", said), said
+        assert re.fullmatch(r"Usher sends mails for postgresql://\S+; pid \d+\n", said), said
 
-    def children(self):
-        pid = self.process.pid
-        return [int(c) for c in
-                pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    def kill(self):
+        """All of it, as when its host goes."""
+        for pid in [self.process.pid, *children_of(self.process.pid)]:
+            subprocess.run(["kill", "-KILL", str(pid)], check=False)
+        self.close()
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
-        self.process.stdout.close()
-        self.log.close()
+        return self.close()
+
+    def close(self):
+        try:
+            self.process.wait(20)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            self.process.stdout.close()
+            self.log.close()
         return self.process.returncode
+
+    def read_log(self):
+        return self.log_path.read_text()
 
 
 @pytest.fixture
 def redis(tmp_path):
-    redis = Redis(tmp_path)
-    redis.start()
+    redis = Redis(tmp_path).start()
     yield redis
-    redis.stop()
+    redis.stop(signal.SIGKILL)
 
 
-def serve(fest, env):
-    fest.add_event(EVENT, 100)
-    return fest.serve("--workers", "1", env={"USHER_MAIL_WORKERS": "0", "USHER_LIMIT_ADDR": "off",
-                                             **env})
+class Rush:
+    """A server, its workers, and how long each mail took from its answer on."""
 
+    def __init__(self, fest, env, workers):
+        fest.add_event(EVENT, 1000)
+        self.fest, self.env, self.number, self.workers = fest, env, 0, []
+        self.server = fest.serve("--workers", "1", env={"USHER_MAIL_WORKERS": "0",
+                                                        "USHER_LIMIT_ADDR": "off", **env})
+        for i in range(workers):
+            self.start_worker(f"worker{i}")
 
-def seconds_to_mail(fest, server, number):
-    """From the answer to a registration until its mail is there."""
-    assert server.register(EVENT, number).status == 201
-    began = time.monotonic()
-    wait_for("a mail", lambda: mails(fest, to=f"student{number}@school.example"))
-    return time.monotonic() - began
+    def start_worker(self, name):
+        self.workers.append(Worker(self.fest, self.env, name))
 
+    def one(self):
+        self.number += 1
+        began = time.monotonic()
+        assert self.server.register(EVENT, self.number).status == 201
+        answered = time.monotonic()
+        assert answered - began < 1, "Redis delayed an answer"
+        to = f"student{self.number}@school.example"
+        wait_for("a mail", lambda: mails(self.fest, to=to))
+        return time.monotonic() - answered
 
-def test_sends_what_the_server_does_not(fest):
-    server = serve(fest, {})
-    assert server.register(EVENT, 1).status == 201
-    assert not mails(fest)
-    worker = Worker(fest, {})
-    wait_for("a mail", lambda: mails(fest))
-    for child in worker.children():
-        os.kill(child, signal.SIGKILL)
-    seconds_to_mail(fest, server, 2)
-    assert worker.stop() == 0 and server.stop() == 0
-
-
-def test_redis_wakes_and_may_be_lost(fest, redis):
-    env = {"USHER_REDIS_URL": redis.url}
-    server, number = serve(fest, env), 0
-    worker = Worker(fest, env)
-
-    def fastest(n):
+    def quickest(self, n):
         """Who only asks each second finds a job that follows a mail no sooner than 0.7 s later."""
-        nonlocal number
-        took = []
-        for _ in range(n):
-            number += 1
-            took.append(seconds_to_mail(fest, server, number))
-        assert max(took) < 5
+        took = [self.one() for _ in range(n)]
+        assert max(took) < LATE_S, took
         return min(took)
 
-    assert fastest(5) < 0.5
+    def until_quick(self):
+        wait_for("announcements", lambda: self.one() < 0.5)
+
+    def stop(self):
+        for worker in self.workers:
+            assert worker.stop() == 0
+        self.workers = []
+        assert self.server.stop() == 0
+
+    def check(self):
+        """Each registration has its mail once, and the rows say so."""
+        sent = mails(self.fest)
+        assert len({m.to for m in sent}) == len(sent) == self.number
+        with self.fest.database() as db:
+            rows = db.execute("SELECT state, failures, crashes, unknowns FROM jobs").fetchall()
+        assert len(rows) == self.number and {tuple(r) for r in rows} == {(2, 0, 0, 0)}, rows
+        status = self.fest.usher("mail", "status").stdout
+        assert re.search(rf"mail +sent +{self.number}\b", status), status
+
+
+@pytest.fixture
+def rush(fest):
+    rushes = []
+
+    def start(env, workers=2):
+        rushes.append(Rush(fest, env, workers))
+        return rushes[-1]
+    yield start
+    for one in rushes:
+        for worker in one.workers:
+            worker.kill()
+
+
+@pytest.mark.on("postgresql")
+def test_sends_what_the_server_does_not(rush):
+    r = rush({}, workers=0)
+    assert r.server.register(EVENT, 1).status == 201 and not mails(r.fest)
+    r.number = 1
+    for i in range(2):
+        r.start_worker(f"worker{i}")
+    wait_for("a mail", lambda: mails(r.fest))
+    for child in children_of(r.workers[0].process.pid):
+        subprocess.run(["kill", "-KILL", str(child)], check=True)
+    assert r.quickest(3) < LATE_S
+    r.stop()
+    r.check()
+
+
+@pytest.mark.on("postgresql")
+def test_redis_may_be_lost_in_every_way(rush, redis):
+    r = rush({"USHER_REDIS_URL": redis.url})
+    r.until_quick()
+    assert r.quickest(5) < 0.5
+    redis.ask("SAVE")
+    snapshot = redis.folder / "old.rdb"
+    shutil.copy(redis.folder / "dump.rdb", snapshot)
+
     redis.ask("FLUSHALL")
-    assert fastest(5) < 0.5
-    redis.process.send_signal(signal.SIGSTOP)
-    assert fastest(2) < 2.5
-    redis.process.send_signal(signal.SIGCONT)
+    assert r.quickest(4) < 0.5
+    redis.part.process.send_signal(signal.SIGSTOP)
+    r.quickest(3)
+    redis.part.process.send_signal(signal.SIGCONT)
+    r.until_quick()
+    for pause_ms in 150, 600:
+        redis.ask("CLIENT", "PAUSE", str(pause_ms))
+        r.quickest(2)
+    r.until_quick()
+
+    epoch = int(redis.ask("GET", "usher:jobs:epoch"))
     redis.stop()
-    assert fastest(2) < 2.5
+    r.quickest(3)
+    shutil.copy(snapshot, redis.folder / "dump.rdb")
     redis.start()
-    wait_for("the listener", lambda: b"workers" in redis.ask("XINFO GROUPS usher:jobs"))
-    wait_for("hints again", lambda: fastest(1) < 0.5)
-    assert worker.stop() == 0 and server.stop() == 0
-    log = server.read_log() + (fest.folder / "worker.log").read_text()
-    assert "hints.away" in log and "hints.back" in log
+    assert int(redis.ask("GET", "usher:jobs:epoch")) < epoch
+    r.quickest(2)
+    r.until_quick()
+
+    r.workers.pop().kill()  # one host goes, perhaps the one that announces
+    r.quickest(2)
+    r.until_quick()
+    log = "".join(path.read_text() for path in r.fest.folder.glob("*log"))
+    assert "jobs.redis_lost" in log and "jobs.unfed" in log and "jobs.fed" in log
+    r.stop()
+    r.check()
 
 
+@pytest.mark.on("postgresql")
+def test_a_rush_is_shared(rush, redis):
+    """Two hosts send what a hundred students caused, while Redis is wiped."""
+    r = rush({"USHER_REDIS_URL": redis.url})
+    r.until_quick()
+    first, count = r.number, 100
+    r.number += count
+
+    def register(numbers):
+        for number in numbers:
+            assert r.server.register(EVENT, number).status == 201
+    threads = [threading.Thread(target=register, args=(range(first + 1 + k, r.number + 1, 4),))
+               for k in range(4)]
+    for thread in threads:
+        thread.start()
+    redis.ask("FLUSHALL")
+    for thread in threads:
+        thread.join()
+    wait_for("all mails", lambda: len(mails(r.fest)) == r.number)
+    r.stop()
+    r.check()
+    # Nothing is left of it.
+    assert redis.ask("XLEN", "usher:jobs:lane:mail") == "0"
+
+
+@pytest.mark.on("sqlite")
+def test_sqlite_is_one_host(fest, redis):
+    done = fest.usher("worker", check=False)
+    assert done.returncode == 1 and "PostgreSQL" in done.stderr
+    server = fest.serve("--workers", "1", env={"USHER_REDIS_URL": redis.url})
+    fest.add_event(EVENT, 10)
+    assert server.register(EVENT, 1).status == 201
+    wait_for("a mail", lambda: mails(fest))
+    assert server.stop() == 0
+    assert "redis.unused" in server.read_log() and redis.ask("DBSIZE") == "0"
+
+
+@pytest.mark.on("postgresql")
 @pytest.mark.parametrize("command", ["serve", "worker"])
 def test_a_wrong_address_is_refused_and_not_shown(fest, command):
     done = fest.usher(command, check=False, env={"USHER_REDIS_URL": "redis//:hunter2@h"})

@@ -48,8 +48,8 @@ static void redis_run(void)
         dup2(open("/dev/null", O_WRONLY), 1);
         if (chdir(redis.folder) == 0)
             execlp("redis-server", "redis-server", "--port", redis.port_text, "--bind", "127.0.0.1",
-                   "--unixsocket", "redis", "--requirepass", REDIS_PASSWORD, "--save", "",
-                   "--maxmemory-policy", "noeviction", NULL);
+                   "--unixsocket", "redis", "--enable-debug-command", "local", "--requirepass",
+                   REDIS_PASSWORD, "--save", "", "--maxmemory-policy", "noeviction", NULL);
         perror("redis-server");
         _exit(127);
     }
