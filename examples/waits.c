@@ -6,6 +6,7 @@
  *     GET  /plain        "Hello, World!"
  *     GET  /json         a small record
  *     GET  /wait?ms=N    waits on the runtime's timer: costs a parked task and nothing else
+ *     GET  /events?ms=N  a number every so often, as an event stream
  *     POST /hash         argon2id of the body, about 50 ms of one core, in the cpu pool
  *     GET  /, POST /     "OK"; the body back
  *     /echo, /cookie     what arrived: a line per header field, a line per cookie
@@ -39,13 +40,32 @@ static int json(struct ush_request *rq)
     return ush_reply_json(rq, 200, &message_record, &m);
 }
 
+static int ms_of(struct ush_request *rq, int64_t *ret_ms)
+{
+    if (ush_text_i64(ush_query(rq, "ms"), ret_ms) < 0 || *ret_ms < 0 || *ret_ms > WAIT_MS_MAX)
+        return ush_problem(rq, &ush_problem_malformed, "ms is a number from 0 to %d", WAIT_MS_MAX);
+    return 0;
+}
+
 static int wait_a_while(struct ush_request *rq)
 {
     int64_t ms;
-    if (ush_text_i64(ush_query(rq, "ms"), &ms) < 0 || ms < 0 || ms > WAIT_MS_MAX)
-        return ush_problem(rq, &ush_problem_malformed, "ms is a number from 0 to %d", WAIT_MS_MAX);
+    USH_TRY(ms_of(rq, &ms));
     USH_TRY(ush_sleep(ms * USH_MS));
     return ush_reply(rq, 200, "text/plain", USH_T("waited\n"));
+}
+
+static int events(struct ush_request *rq)
+{
+    int64_t ms;
+    USH_TRY(ms_of(rq, &ms));
+    USH_TRY(ush_events_begin(rq));
+    for (int i = 1;; i++) { /* until the client leaves or the worker does */
+        char number[16];
+        snprintf(number, sizeof(number), "%d", i);
+        USH_TRY(ush_events_send(rq, NULL, ush_text_of(number)));
+        USH_TRY(ush_sleep(ms * USH_MS));
+    }
 }
 
 struct hash_job {
@@ -121,6 +141,7 @@ static const struct ush_route routes[] = {
     {"GET", "/plain", plain, USH_LOOP, "A constant."},
     {"GET", "/json", json, USH_LOOP, "A record.", .reply = &message_record},
     {"GET", "/wait", wait_a_while, .doc = "Waits.", .deadline_ms = WAIT_MS_MAX + 1000},
+    {"GET", "/events", events, .doc = "Counts."},
     {"POST", "/hash", hash, .doc = "Hashes.", .raw_body = true, .deadline_ms = 60000},
     {"GET", "/", .asset = &ok, .doc = "OK."},
     {"POST", "/", send_back, .doc = "The body back.", .raw_body = true},

@@ -198,7 +198,8 @@ int ush_stream_begin(struct ush_request *rq, int status, const char *content_typ
 int ush_stream_write(struct ush_request *rq, ush_text part);
 int ush_stream_end(struct ush_request *rq);
 /* Server-sent events (WHATWG HTML §9.2) over a stream: begin with ush_events_begin. The scope has
- * no deadline from then on; it is cancelled when the client leaves or the worker drains. */
+ * no deadline from then on; it is cancelled when the client leaves or the worker drains. Send
+ * something every ten seconds: a proxy takes a longer silence for death (deploy/nginx.conf: 15). */
 int ush_events_begin(struct ush_request *rq);
 int ush_events_send(struct ush_request *rq, const char *event, ush_text data);
 

@@ -23,6 +23,7 @@ import pathlib
 
 import pytest
 
+import private
 from browser import Browser
 from conftest import ENVIRON, ROOT, USHER, Reply, Server, wait_for
 from outbox import mails
@@ -31,15 +32,6 @@ from test_rush import RACE, Rush
 pytestmark = pytest.mark.on("sqlite")  # the same for nginx
 CONFIG = ROOT / "deploy/nginx.conf"
 BODY_MAX = 32 * 1024
-MAIN = """
-daemon off; master_process off; pid pid; error_log error.log info;
-events {{ worker_connections 1024; }}
-http {{
-    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fcgi;
-    uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-    {site}
-}}
-"""
 
 
 class Behind(Server):
@@ -85,84 +77,55 @@ def exchange(connection, method, path, body, headers):
         connection.close()
 
 
-def free_ports(n):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
-def configuration(folder, redirect, tls, plain):
-    """deploy/nginx.conf with each thing that belongs to one machine replaced; each must be there."""
-    text = CONFIG.read_text()
-    for pattern, new in (
-            (r"listen 80;", f"listen 127.0.0.1:{redirect};"),
-            (r"listen \[::\]:80;", ""),
-            (r"listen 443 ssl http2;", f"listen 127.0.0.1:{tls} ssl http2; listen 127.0.0.1:{plain};"),
-            (r"listen \[::\]:443 ssl http2;", ""),
-            (r"server_name fest\.example;", "server_name localhost;"),
-            (r"unix:/run/usher/http\.sock(?= max)", f"unix:{folder}/http.sock"),
-            (r"/etc/letsencrypt/live/fest\.example/fullchain\.pem", f"{folder}/cert.pem"),
-            (r"/etc/letsencrypt/live/fest\.example/privkey\.pem", f"{folder}/key.pem"),
-            (r"root /usr/local/share/usher;", f"root {ROOT}/deploy;")):
-        text, n = re.subn(pattern, new, text)
-        assert n > 0, f"deploy/nginx.conf has no {pattern}"
-    return MAIN.format(site=text)
-
-
 class Deployment:
-    def __init__(self, fest, folder, **env):
-        self.fest, self.folder, self.nginx = fest, folder, None
-        self.redirect, tls, plain = free_ports(3)
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-             "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
-             "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key.pem", "-out",
-             folder / "cert.pem"], check=True, capture_output=True)
-        self.site = Site(folder, tls, plain)
-        self.env = {"USHER_LISTEN": f"unix:{folder}/http.sock", "USHER_TRUSTED_PROXIES": "unix",
-                    "USHER_BASE_URL": f"https://127.0.0.1:{tls}", **env}
-        (folder / "nginx.conf").write_text(configuration(folder, self.redirect, tls, plain))
-        self.start_usher()
+    """nginx with the server that stands behind it: Usher on its socket, unless `servers` are named."""
 
-    def start_usher(self):
-        self.usher = Behind(self.fest.folder, [str(USHER), "serve", "--workers", "2"],
-                            {**self.fest.env, **self.env})
+    def __init__(self, folder, servers=()):
+        self.folder, self.nginx, self.usher = folder, None, None
+        self.redirect, tls, plain = (private.free_port() for _ in range(3))
+        private.make_certificate(folder, "IP:127.0.0.1")
+        self.site = Site(folder, tls, plain)
+        self.configuration = private.nginx_configuration(
+            folder, http=[f"127.0.0.1:{self.redirect}"],
+            https=[f"127.0.0.1:{tls}", ("plain", f"127.0.0.1:{plain}")],
+            servers=[s.format(folder=folder) for s in servers or ["unix:{folder}/http.sock"]])
+
+    def start_usher(self, fest, **env):
+        self.usher = Behind(fest.folder, [str(USHER), "serve", "--workers", "2"], {
+            **fest.env, "USHER_LISTEN": f"unix:{self.folder}/http.sock",
+            "USHER_TRUSTED_PROXIES": "unix", "USHER_BASE_URL": f"https://127.0.0.1:{self.site.port}",
+            **env})
+        return self
 
     def start_nginx(self):
-        self.nginx = subprocess.Popen(["/usr/sbin/nginx", "-p", self.folder, "-c", "nginx.conf"],
-                                      stderr=subprocess.PIPE)
-
-        def listens():
-            assert self.nginx.poll() is None, self.nginx.stderr.read()
-            with socket.socket() as s:
-                return s.connect_ex(("127.0.0.1", self.redirect)) == 0
-        wait_for("nginx to listen", listens)
+        self.nginx = private.nginx(self.folder, self.configuration)
+        return self
 
     def stop(self):
-        if self.nginx:
-            self.nginx.terminate()
-            self.nginx.wait(10)
-            self.nginx.stderr.close()
-        self.usher.stop()
+        for part in (self.nginx, self.usher):
+            if part:
+                part.stop()
 
 
 @pytest.fixture
-def deploy(fest):
-    if not shutil.which("openssl"):
-        pytest.skip("openssl makes the certificate, and is not installed")
+def front():
+    """A Deployment without Usher and not started yet."""
     with tempfile.TemporaryDirectory(prefix="deploy") as folder:
-        running = []
+        made = []
 
-        def start(**env):
-            running.append(Deployment(fest, pathlib.Path(folder), **env))
-            running[-1].start_nginx()
-            return running[-1]
+        def make(*servers):
+            made.append(Deployment(pathlib.Path(folder), servers))
+            return made[-1]
 
-        yield start
-        for d in running:
+        yield make
+        for d in made:
             d.stop()
+
+
+@pytest.fixture
+def deploy(fest, front):
+    """The whole, started."""
+    return lambda **env: front().start_usher(fest, **env).start_nginx()
 
 
 def test_form_ticket_and_mail(fest, deploy):
@@ -192,33 +155,134 @@ def test_a_foreign_page_cannot_send_the_form(fest, deploy):
     assert d.site.form(f"/e/{RACE}/register", fields, {"Origin": "https://evil.example"}).status == 403
 
 
-def test_what_a_client_writes_about_itself_is_not_passed_on(fest, deploy):
-    """What nginx sends, seen by a listener in Usher's place."""
-    d = deploy()
-    d.usher.stop()
-    path = d.folder / "http.sock"
-    path.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-        lies = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "http", "Connection": "close",
-                "X-Forwarded-Host": "evil.example", "Forwarded": "for=192.0.2.7", "a_b": "dropped"}
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            asked = pool.submit(d.site.request, "POST", "/register", b"x" * 100, lies)
-            connection, _ = listener.accept()
-            with connection:
-                connection.settimeout(20)
-                came = b""
-                while not came.endswith(b"x" * 100):
-                    came += connection.recv(4096)
-                connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
-                assert asked.result(20).status == 204
+class InPlace:
+    """A listener in Usher's place: sees what nginx sends, answers what it is told, counts."""
+
+    def __init__(self, path):
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen()
+        self.listener.settimeout(20)
+        self.connections, self.connection = 0, None
+
+    def take(self, end):
+        """Bytes up to and with `end`, on the connection at hand or on a new one."""
+        came = b""
+        while not came.endswith(end):
+            if not self.connection:
+                self.connection, _ = self.listener.accept()
+                self.connection.settimeout(20)
+                self.connections += 1
+            part = self.connection.recv(4096)
+            came += part
+            if not part:
+                assert not came
+                self.drop()
+        return came
+
+    def say(self, text):
+        self.connection.sendall(text)
+
+    def drop(self):
+        self.connection.close()
+        self.connection = None
+
+    def close(self):
+        if self.connection:
+            self.drop()
+        self.listener.close()
+
+
+@pytest.fixture
+def in_place(front):
+    """The site, who stands behind it, and a thread to ask with. To nginx there are two of them, so
+    that it has another one to turn to."""
+    d = front(*["unix:{folder}/http.sock"] * 2).start_nginx()
+    stands_in = InPlace(d.folder / "http.sock")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        yield d, stands_in, lambda *args: pool.submit(d.site.request, *args)
+        stands_in.close()
+
+
+def test_what_a_client_writes_about_itself_is_not_passed_on(in_place):
+    d, usher, ask = in_place
+    lies = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "http", "Connection": "close",
+            "X-Forwarded-Host": "evil.example", "Forwarded": "for=192.0.2.7", "a_b": "dropped"}
+    asked = ask("POST", "/register", b"x" * 100, lies)
+    came = usher.take(b"x" * 100)
+    usher.say(b"HTTP/1.1 204 No Content\r\n\r\n")
+    assert asked.result(20).status == 204
     line, *fields = came.split(b"\r\n\r\n")[0].decode().split("\r\n")
     assert line == "POST /register HTTP/1.1"
     fields = [tuple(f.lower().split(": ", 1)) for f in fields]
     assert sorted(f for f in fields if "forwarded" in f[0] or f[0] in ("host", "connection", "a_b")) \
         == [("host", "127.0.0.1"), ("x-forwarded-for", "127.0.0.1"),
             ("x-forwarded-host", "127.0.0.1"), ("x-forwarded-proto", "https")]
+
+
+def test_connections_to_usher_are_kept(in_place):
+    """One for ten students, each of whom comes with a connection of their own."""
+    d, usher, ask = in_place
+    for _ in range(10):
+        asked = ask("GET", "/")
+        usher.take(b"\r\n\r\n")
+        usher.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
+        assert asked.result(20).body == b"OK"
+    # On a slow machine half a second may pass between two.
+    assert usher.connections < 5
+
+
+@pytest.mark.parametrize("after", [b"", b"HTTP/1.1 2"], ids=["silence", "half a status line"])
+@pytest.mark.parametrize("is_fresh", [True, False], ids=["fresh", "kept"])
+def test_a_post_is_sent_once(in_place, after, is_fresh):
+    """Usher is gone with what it was asked: did it store it? The client is told to ask again, with
+    its key; nginx does not do so by itself, also not when the connection was an old one."""
+    d, usher, ask = in_place
+    if not is_fresh:
+        asked = ask("GET", "/")
+        usher.take(b"\r\n\r\n")
+        usher.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
+        asked.result(20)
+    asked = ask("POST", "/register", b"{}")
+    usher.take(b"{}")
+    if after:
+        usher.say(after)
+    usher.drop()
+    answer = asked.result(20)
+    assert answer.status == 503 and answer.headers["retry-after"] == "10"
+    usher.listener.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        usher.listener.accept()
+
+
+def test_events_arrive_as_they_are_sent(front, waits):
+    """The second one is a minute away, and the first is not held back until then. A worker that
+    leaves ends the stream, so that a browser connects to the next."""
+    server = waits()
+    d = front(f"127.0.0.1:{server.port}").start_nginx()
+    with socket.create_connection(("127.0.0.1", d.site.port), 20) as plain, \
+            d.site.trust.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
+        connection.sendall(b"GET /events?ms=60000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        stream = connection.makefile("rb")
+        head = iter(stream.readline, b"\r\n")
+        fields = dict(line.decode().lower().split(": ", 1) for line in list(head)[1:])
+        assert fields["content-type"].startswith("text/event-stream")
+        assert [stream.readline() for _ in range(3)][1:] == [b"data: 1\n", b"\n"]
+        server.process.send_signal(signal.SIGHUP)
+        assert stream.read() == b"\r\n"
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+def test_http_2_and_the_certificate(fest, deploy):
+    d = deploy()
+
+    def curl(*options):
+        return subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_version} %{http_code}",
+                               *options, f"https://127.0.0.1:{d.site.port}/"], text=True,
+                              capture_output=True, timeout=20)
+    assert curl("--cacert", d.folder / "cert.pem").stdout == "2 200"
+    assert curl().returncode == 60  # nobody vouches for it
+    assert curl("--cacert", d.folder / "cert.pem", "--tls-max", "1.1").returncode == 35
 
 
 @pytest.mark.parametrize("trusted, statuses", [("unix", [201, 201, 201, 429]),
@@ -256,6 +320,7 @@ def test_the_limit_of_bodies_is_ours(fest, deploy):
             assert got.status == status, (size, got.text)
 
 
+@pytest.mark.on("sqlite", "postgresql")
 def test_new_workers_under_load_fail_no_request(fest, deploy):
     """HUP three times in a rush through nginx: no connection breaks, nobody hears 502 or 503. Each
     roll is over when no worker of before is left."""
@@ -277,7 +342,7 @@ def test_new_workers_under_load_fail_no_request(fest, deploy):
     count = rush.end()
     assert count["broken"] == count["overloaded"] == 0, count
     assert rolls >= 2, "the rush was over before the workers were new"
-    assert "upstream" not in (d.folder / "error.log").read_text()
+    assert "upstream" not in d.nginx.log_path.read_text()
 
 
 def test_usher_away_and_back(fest, deploy):
@@ -293,7 +358,7 @@ def test_usher_away_and_back(fest, deploy):
     assert problem.json["code"] == "unavailable" and problem.headers["retry-after"] == "10"
     sent = d.site.form(f"/e/{RACE}/register", {"name": "A"}, {"Accept": "text/html"})
     assert sent.status == 503 and "What to do" in sent.text
-    d.start_usher()
+    d.start_usher(fest)
     assert d.site.register(RACE, 1, key="a-key-of-mine").status == 201
 
 
@@ -329,6 +394,14 @@ def test_numbers_that_belong_together():
     assert number(r'"MAX_BODY".*"(\d+)K"', settings) * 1024 == BODY_MAX
     assert number(r"proxy_read_timeout (\d+)s;", conf) * 1000 > \
         number(r'"REQUEST_TIMEOUT_MS".*?"(\d+)"', settings)
+    limits = (ROOT / "src/http/head.c").read_text()
+    count, each = re.search(r"large_client_header_buffers (\d+) (\d+)k;", conf).groups()
+    assert int(each) == number(r"\.header_bytes = (\d+) << 10", limits) \
+        == number(r"\.request_line_bytes = (\d+) << 10", limits)
+    assert int(count) * int(each) == number(r"\.head_bytes = (\d+) << 10", limits)
+    for directive, ours in (("client_header_timeout", "head_ms"), ("send_timeout", "write_gap_ms"),
+                            ("client_body_timeout", "body_gap_ms")):
+        assert number(rf"{directive} (\d+)s;", conf) * 1000 == number(rf"\.{ours} = (\d+)", limits)
     # While a worker that drains still answers on idle connections, nginx closes them.
     idle_ms = number(r"\n    keepalive_timeout (\d+)ms;", conf)
     assert idle_ms * 2 <= number(r"LAST_MS = (\d+)", (ROOT / "src/http/server.c").read_text())
