@@ -534,9 +534,16 @@ static int register_many(struct ush_tx *tx, struct ush_call *calls, size_t n)
     return write_all(&b);
 }
 
+/* Two batches about one event would wait for each other at its gate. */
+static int64_t event_of_call(const void *in)
+{
+    return ((const struct register_in *)in)->event_id;
+}
+
 const struct ush_operation op_register = {
     .name = "register",
     .in = &register_in_record,
     .out = &desk_answer_record,
     .run_many = register_many,
+    .key = event_of_call,
 };

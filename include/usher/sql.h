@@ -178,6 +178,9 @@ struct ush_operation {
     /* Instead of run: many at once, oldest first. A negative return value undoes all of them; they
      * are then run again one by one. */
     int (*run_many)(struct ush_tx *tx, struct ush_call *calls, size_t n);
+    /* With run_many, may be NULL: what a call is about. Calls with equal keys are never in two
+     * batches of this process at once; others may be, where more than one transaction can be. */
+    int64_t (*key)(const void *in);
 };
 
 /* ---- a database --------------------------------------------------------------------------- */

@@ -7,7 +7,8 @@
  *                  \-> .run: at once -------+        <-- given back, or closed if broken
  *
  *   .run_many     calls of one operation that come while its last batch is under way share the next
- *                 transaction (task/batch.c)
+ *                 transaction (task/batch.c). With .key there are LANES of them, by key, so that
+ *                 batches which cannot meet are under way at once
  *   .run          has a transaction of its own, in the task of its caller
  *
  *  1. There are as many sessions as places, and whoever has a place finds a session or opens one:
@@ -29,7 +30,8 @@
 #include "sql/sql.h"
 
 enum {
-    SESSIONS_FOR_CHANGES = 2,
+    LANES = 2, /* batches of one operation under way at once */
+    SESSIONS_FOR_CHANGES = LANES + 1,
     ARENA_FIRST = 64 << 10,
     ANSWERS_MAX = 64 << 20,
     RERUNS = 5,
@@ -58,7 +60,7 @@ struct ush__pool {
     struct ush__pool_options o;
     struct ush_link idle; /* used last first */
     struct ush_semaphore reads, changes;
-    struct lane *lanes; /* owned; beside o.operations; those of .run are not used */
+    struct lane (*lanes)[LANES]; /* owned; beside o.operations; those of .run are not used */
     size_t lane_count;
     uint32_t waiting; /* changes of .run */
     /* While the server is away: since when, when to try again, and how long after that. */
@@ -311,11 +313,14 @@ static int change_alone(struct ush__pool *p, struct ush__change *change)
 
 int ush__pool_change(struct ush__pool *p, struct ush__change *change)
 {
+    const struct ush_operation *op = change->op;
     for (size_t i = 0; i < p->lane_count; i++) {
-        if (p->o.operations[i] != change->op)
+        if (p->o.operations[i] != op)
             continue;
-        return change->op->run_many ? ush_batch_submit(&p->lanes[i].batch, &change->item)
-                                    : change_alone(p, change);
+        if (!op->run_many)
+            return change_alone(p, change);
+        size_t lane = op->key ? (uint64_t)op->key(change->in) % LANES : 0;
+        return ush_batch_submit(&p->lanes[i][lane].batch, &change->item);
     }
     assert(!"an operation that is not in ush_db_options.operations");
     return USH_EINVAL;
@@ -332,16 +337,18 @@ static int make_lanes(struct ush__pool *p)
         return -ENOMEM;
     for (size_t i = 0; i < p->lane_count; i++) {
         const struct ush_operation *op = p->o.operations[i];
-        struct ush_batch_options o = {
-            .name = op->name,
-            .max = p->o.batch_max,
-            .queue_max = p->o.queue_max,
-            .flush = flush,
-            .ctx = &p->lanes[i],
-        };
-        p->lanes[i].pool = p;
-        if (op->run_many)
-            USH_TRY(ush_batch_init(&p->lanes[i].batch, ush_root_scope(), &o));
+        for (size_t k = 0; op->run_many && k < (op->key ? LANES : 1); k++) {
+            struct lane *lane = &p->lanes[i][k];
+            lane->pool = p;
+            USH_TRY(ush_batch_init(&lane->batch, ush_root_scope(),
+                                   &(struct ush_batch_options){
+                                       .name = op->name,
+                                       .max = p->o.batch_max,
+                                       .queue_max = p->o.queue_max,
+                                       .flush = flush,
+                                       .ctx = lane,
+                                   }));
+        }
     }
     return 0;
 }
@@ -382,9 +389,10 @@ void ush__pool_close(struct ush__pool *p)
 {
     for (struct ush_link *l; (l = ush_list_pop(&p->idle));)
         holder_free(USH_CONTAINER(l, struct holder, link));
-    for (size_t i = 0; p->lanes && i < p->lane_count; i++) {
-        if (p->lanes[i].batch.taken)
-            ush_batch_fini(&p->lanes[i].batch);
+    for (size_t i = 0; p->lanes && i < p->lane_count * LANES; i++) {
+        struct lane *lane = &p->lanes[i / LANES][i % LANES];
+        if (lane->batch.taken)
+            ush_batch_fini(&lane->batch);
     }
     free(p->lanes);
     free(p);

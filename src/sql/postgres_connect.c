@@ -205,7 +205,7 @@ static void fill(struct parameters *to, const struct plan *p, const struct host 
              STILL_THERE " %s -c statement_timeout=%lld "
                          "-c idle_in_transaction_session_timeout=%d -c jit=off%s",
              said ? said : "", (long long)p->o->limit_ms, p->o->limit_ms ? IDLE_MS : IDLE_TOOL_MS,
-             p->o->limit_ms ? " -c enable_seqscan=off" : "");
+             p->o->limit_ms ? " -c enable_seqscan=off -c plan_cache_mode=force_generic_plan" : "");
     add(to, "options", session);
 }
 

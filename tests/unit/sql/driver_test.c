@@ -338,6 +338,67 @@ DRIVER_TEST(concurrent_changes_share_commits)
     return 0;
 }
 
+/* Batches about different things may be under way at once, those about one thing never. That is so
+ * on servers: a writer runs one batch at a time. */
+static int under_way, most_under_way, most_about_one;
+static struct ush_event both; /* are under way: the first waits for the other */
+static int about[2];
+
+static int keyed_run(struct ush_tx *tx, struct ush_call *calls, size_t n)
+{
+    const struct count_row *first = calls[0].in;
+    for (size_t i = 0; i < n && n > 1; i++)
+        ck_assert_int_eq(((const struct count_row *)calls[i].in)->n % 2, first->n % 2);
+    int here = ++about[first->n % 2];
+    most_about_one = here > most_about_one ? here : most_about_one;
+    under_way++;
+    most_under_way = under_way > most_under_way ? under_way : most_under_way;
+    struct count_row row;
+    int r = ush_one(tx, &note_count, &count_row_record, &row, USH_NO_VALUES);
+    if (under_way == 2)
+        ush_event_set(&both);
+    else
+        ush_event_wait(&both);
+    under_way--;
+    about[first->n % 2]--;
+    return r;
+}
+
+static int64_t key_of(const void *in)
+{
+    return ((const struct count_row *)in)->n;
+}
+
+static const struct ush_operation keyed = {
+    .name = "keyed", .in = &count_row_record, .run_many = keyed_run, .key = key_of};
+
+static int put_keyed(void *arg)
+{
+    struct put *p = arg;
+    struct count_row row = {1, p->key};
+    return ush_change(p->db, &keyed, &row, NULL, ush_task_arena());
+}
+
+DRIVER_TEST(batches_about_different_things_are_under_way_at_once)
+{
+    static const struct ush_operation *const operations[] = {&keyed, NULL};
+    int error = 0;
+    struct ush_db_options o = {arg, USH_DB_LOCAL, operations};
+    struct ush_db *db = ush_db_open(&o, &error);
+    ck_assert_int_eq(ush_migrate(db, &(struct ush_migrate_options){notes_migrations, 1}), 1);
+    enum { N = 40 };
+    struct put puts[N];
+    for (int i = 0; i < N; i++)
+        puts[i] = (struct put){.db = db, .key = i};
+    ush_event_init(&both, "both batches");
+    ck_assert_int_eq(ush_gather(N, 0, put_keyed, puts, sizeof *puts), 0);
+    ck_assert_int_eq(most_under_way, 2);
+    ck_assert_int_eq(most_about_one, 1);
+    ck_assert_uint_le(ush_db_stats(db).batches, 4);
+    ush_db_close(db);
+    return 0;
+}
+
 DRIVER_TEST(one_bad_input_makes_the_others_run_one_by_one)
 {
     struct ush_db *db = open_notes(arg);
@@ -460,6 +521,8 @@ int main(void)
     tcase_add_loop_test(tc, a_change_is_stored_and_answers, 0, DRIVERS);
     tcase_add_loop_test(tc, a_negative_operation_leaves_no_effect, 0, DRIVERS);
     tcase_add_loop_test(tc, concurrent_changes_share_commits, 0, DRIVERS);
+    tcase_add_loop_test(tc, batches_about_different_things_are_under_way_at_once, POSTGRESQL,
+                        DRIVERS);
     tcase_add_loop_test(tc, one_bad_input_makes_the_others_run_one_by_one, 0, DRIVERS);
     tcase_add_loop_test(tc, a_savepoint_undoes_only_what_is_in_it, 0, DRIVERS);
     tcase_add_loop_test(tc, a_conflict_at_commit_is_its_own_operations, 0, DRIVERS);
