@@ -144,7 +144,8 @@ MAIL_TEST(an_accepted_mail_arrives_as_it_is)
 
 static const struct {
     const char *to;
-    int result, code, asked;
+    int result, code;
+    int asked; /* -1: 0 or 1, as it may learn of the end before or after it asks */
     bool past_dot;
 } answers[] = {
     {"refuse@example.org", USH_EINVAL, 550, 0, false},
@@ -152,7 +153,7 @@ static const struct {
     {"quota@example.org", -EAGAIN, 550, 1, true},
     {"late-refuse@example.org", USH_EINVAL, 554, 1, true},
     {"late-tempfail@example.org", -EAGAIN, 452, 1, true},
-    {"drop-before-dot@example.org", -EAGAIN, 354, 1, false},
+    {"drop-before-dot@example.org", -EAGAIN, 354, -1, false},
     {"drop-after-dot@example.org", USH_EUNKNOWN, 0, 1, true},
     {"a@example.org\r\nRCPT TO:<b@example.org>", USH_EINVAL, 0, 0, false},
     {"a@exam ple.org", USH_EINVAL, 0, 0, false},
@@ -168,7 +169,8 @@ MAIL_TEST(each_answer_has_its_result)
                       reply.text);
         ck_assert_int_eq(reply.code, answers[i].code);
         ck_assert_int_eq(reply.past_dot, answers[i].past_dot);
-        ck_assert_int_eq(asked, answers[i].asked);
+        if (answers[i].asked >= 0)
+            ck_assert_int_eq(asked, answers[i].asked);
         ck_assert(reply.text[0]);
         forget();
     }

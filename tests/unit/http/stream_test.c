@@ -66,11 +66,16 @@ static const struct ush_route routes[] = {
     {"GET", "/events", events, .doc = "E.", .deadline_ms = 50},
 };
 
-static void open_site(struct site *s)
+static void open_site_with(struct site *s, const struct ush_http_limits *limits)
 {
     written = write_result = 0;
     ush_event_init(&gate, "gate");
-    site_open(s, routes, USH_COUNT(routes), NULL);
+    site_open(s, routes, USH_COUNT(routes), &(struct ush_http_options){.limits = limits});
+}
+
+static void open_site(struct site *s)
+{
+    open_site_with(s, NULL);
 }
 
 BOTH_TEST(stream_is_chunked)
@@ -158,18 +163,21 @@ BOTH_TEST(large_part_is_whole)
 /* Nobody reads: the writer stops instead of filling memory, and ends when no progress is made. */
 BOTH_TEST(stream_waits_for_its_reader)
 {
+    struct ush_http_limits limits = ush_http_limits_direct;
+    site_hasten(&limits.write_gap_ms);
     struct site s;
-    open_site(&s);
+    open_site_with(&s, &limits);
     int c = site_connect(&s);
     say(c, GET("/endless"));
-    ush_sleep(site_ms(2000));
-    int before = written;
-    ck_assert_int_gt(before, 0);
-    ck_assert_int_lt(before, 200);
-    ck_assert_uint_eq(s.stats.handlers, 1);
+    if (ush_is_sim()) { /* else the gap may be over already */
+        ush_sleep(2 * USH_SECOND);
+        ck_assert_int_gt(written, 0);
+        ck_assert_uint_eq(s.stats.handlers, 1);
+    }
     while (s.stats.connections > 0)
         ush_sleep(site_ms(100));
-    ck_assert_int_eq(written, before);
+    ck_assert_int_gt(written, 0);
+    ck_assert_int_lt(written, 200);
     ck_assert(write_result < 0);
     ush_close(c);
     return site_close(&s);
