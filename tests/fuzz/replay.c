@@ -22,6 +22,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../slow.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
 enum { FILES_MAX = 4096, INPUT_MAX = 1 << 16, CUTS_MAX = 300, MUTATIONS = 300 };
@@ -175,7 +177,7 @@ int main(int argc, char **argv)
     qsort(files, file_count, sizeof *files, by_name);
     signal(SIGABRT, on_crash);
     signal(SIGSEGV, on_crash);
-    int mutations = getenv("TESTS_ARE_SLOW") ? MUTATIONS / 10 : MUTATIONS;
+    int mutations = fewer(MUTATIONS);
     for (size_t i = 0; i < file_count; i++)
         run_all_of(&files[i], mutations);
     printf("%zu inputs from %zu files\n", inputs, file_count);

@@ -11,6 +11,7 @@
  */
 #include <stdlib.h>
 
+#include "../slow.h"
 #include "../unit/http/site.h"
 
 enum { SEEDS_PER_TEST = 50, CLIENTS = 5, ROUNDS = 4, DEPTH = 6, IDS = CLIENTS * ROUNDS * DEPTH };
@@ -181,7 +182,8 @@ static int run_site(void *arg __attribute__((unused)))
 START_TEST(every_reply_is_whole_and_in_order)
 {
     ush_log_init(&(struct ush_log_options){.fd = -1});
-    for (int i = 0; i < SEEDS_PER_TEST; i++) {
+    int seeds = fewer(SEEDS_PER_TEST);
+    for (int i = 0; i < seeds; i++) {
         struct ush_sim_options o = {
             .seed = (uint64_t)(_i * SEEDS_PER_TEST + i),
             .order = i % 3 ? USH_SIM_RANDOM : USH_SIM_PCT,
@@ -201,8 +203,7 @@ int main(void)
 {
     Suite *s = suite_create("http under seeds");
     TCase *tc = tcase_create("seeds");
-    tcase_add_loop_test(tc, every_reply_is_whole_and_in_order, 0,
-                        getenv("TESTS_ARE_SLOW") ? 2 : 40);
+    tcase_add_loop_test(tc, every_reply_is_whole_and_in_order, 0, 40);
     suite_add_tcase(s, tc);
     return both_main(s);
 }

@@ -18,6 +18,7 @@
  * A second test cancels one program at its first, second, ... last suspension, so no place in it is
  * left to chance. A third cuts the reading of a stream again and again: no byte may be lost.
  */
+#include "../slow.h"
 #include "../unit/task/both.h"
 
 enum { SEEDS = 40000, STREAM_SEEDS = 5000, DEPTH_MAX = 3, STREAM_BYTES = 400 };
@@ -29,11 +30,6 @@ enum { SEEDS = 40000, STREAM_SEEDS = 5000, DEPTH_MAX = 3, STREAM_BYTES = 400 };
             ck_abort_msg("seed %llu: %s", (unsigned long long)seed_now, #condition);               \
     } while (0)
 static uint64_t seed_now;
-
-static int slower(int n)
-{
-    return getenv("TESTS_ARE_SLOW") ? n / 20 : n;
-}
 
 struct world {
     struct ush_mutex lock;
@@ -259,7 +255,7 @@ static void run_once(const struct ush_sim_options *o, ush_fn fn, struct ush_sim_
 START_TEST(rules_hold_over_seeds)
 {
     uint64_t suspensions = 0, distinct = 0, last = 0;
-    for (uint64_t seed = 1; seed <= (uint64_t)slower(SEEDS); seed++) {
+    for (uint64_t seed = 1; seed <= (uint64_t)fewer(SEEDS); seed++) {
         struct ush_sim_options o = options_of(seed);
         struct ush_sim_report report, again;
         run_once(&o, program, &report);
@@ -273,14 +269,14 @@ START_TEST(rules_hold_over_seeds)
                       "seed %llu is not reproducible", (unsigned long long)seed);
     }
     /* The test would be worth nothing if the programs were all trivial. */
-    ck_assert_uint_gt(suspensions, (uint64_t)slower(SEEDS) * 10);
-    ck_assert_uint_gt(distinct, (uint64_t)slower(SEEDS) * 9 / 10);
+    ck_assert_uint_gt(suspensions, (uint64_t)fewer(SEEDS) * 10);
+    ck_assert_uint_gt(distinct, (uint64_t)fewer(SEEDS) * 9 / 10);
 }
 END_TEST
 
 START_TEST(cancelled_at_each_suspension)
 {
-    for (uint64_t seed = 1; seed <= (uint64_t)slower(500); seed++) {
+    for (uint64_t seed = 1; seed <= (uint64_t)fewer(500); seed++) {
         struct ush_sim_options o = {.seed = seed * 7919, .order = USH_SIM_RANDOM};
         struct ush_sim_report report;
         run_once(&o, program, &report);
@@ -347,7 +343,7 @@ static int reader(void *arg)
 
 START_TEST(no_byte_is_lost)
 {
-    for (uint64_t seed = 1; seed <= (uint64_t)slower(STREAM_SEEDS); seed++) {
+    for (uint64_t seed = 1; seed <= (uint64_t)fewer(STREAM_SEEDS); seed++) {
         struct ush_sim_options o = {
             .seed = seed,
             .order = (enum ush_sim_order)(seed % 3),

@@ -6,6 +6,7 @@
  * database must say the same: what was acknowledged is stored once, what ended with -ECANCELED,
  * -ETIMEDOUT or a negative operation is not there, and what ended unknown may or may not be.
  */
+#include "../slow.h"
 #include "../unit/sql/notes.h"
 
 enum { TASKS = 12, ROUNDS = 3 };
@@ -115,15 +116,10 @@ static void assert_run(const struct ush_sim_options *o, ush_fn fn, void *arg)
                   o->cancel_at, ush_error_text(r), report.text);
 }
 
-static int seeds(int n)
-{
-    return getenv("TESTS_ARE_SLOW") ? n / 20 : n;
-}
-
 START_TEST(what_is_told_is_what_is_stored)
 {
     ush_log_init(&(struct ush_log_options){.fd = 2, .level = USH_LOG_ERROR});
-    for (int seed = 1; seed <= seeds(1000); seed++) {
+    for (int seed = 1; seed <= fewer(1000); seed++) {
         struct ush_sim_options o = {
             .seed = (uint64_t)seed, .order = USH_SIM_RANDOM, .delay_ns_max = USH_MS};
         if (_i == 1)
@@ -136,7 +132,7 @@ END_TEST
 START_TEST(a_change_that_is_cancelled_before_it_is_taken_is_not_stored)
 {
     ush_log_init(&(struct ush_log_options){.fd = 2, .level = USH_LOG_ERROR});
-    for (int seed = 1; seed <= seeds(1000); seed++) {
+    for (int seed = 1; seed <= fewer(1000); seed++) {
         struct ush_sim_options o = {.seed = (uint64_t)seed,
                                     .order = USH_SIM_RANDOM,
                                     .delay_ns_max = USH_MS,
@@ -196,7 +192,7 @@ START_TEST(answers_survive_resets_of_the_connection)
 {
     ush_log_init(&(struct ush_log_options){.fd = 2, .level = USH_LOG_ERROR});
     char url[128];
-    for (int seed = 1; seed <= seeds(300); seed++) {
+    for (int seed = 1; seed <= fewer(300); seed++) {
         /* In memory, if there is a file system there: nothing here depends on the disk. */
         const char *folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
         snprintf(url, sizeof url, "%s-%d", scratch_url_in(folder), seed);

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../slow.h"
 #include "usher/fetch.h"
 
 #define MAIL_TEST(name)                                                                            \
@@ -24,12 +25,6 @@
     }                                                                                              \
     END_TEST                                                                                       \
     static int name##_body(void *unused __attribute__((unused)))
-
-/* Under sanitizers and Valgrind everything takes longer; what is measured is not the machine. */
-static int64_t allow(int64_t ms)
-{
-    return getenv("TESTS_ARE_SLOW") ? 10 * ms : ms;
-}
 
 static pid_t sink;
 static int sink_stdin;

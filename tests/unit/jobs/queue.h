@@ -8,14 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../slow.h"
 #include "jobs/jobs.h"
 #include "usher/sim.h"
-
-/* Under sanitizers and Valgrind everything takes longer; what is measured is not the machine. */
-static inline int64_t allow(int64_t ms)
-{
-    return getenv("TESTS_ARE_SLOW") ? 10 * ms : ms;
-}
 
 #define ROW_FIELDS(F, R)                                                                           \
     F(R, I64, id)                                                                                  \

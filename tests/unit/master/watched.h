@@ -23,13 +23,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../slow.h"
 #include "usher/master.h"
 
-/* Under sanitizers and Valgrind everything takes longer; what is measured is not the machine. */
-static int64_t allow(int64_t ms)
-{
-    return getenv("TESTS_ARE_SLOW") ? 10 * ms : ms;
-}
 #define PATIENCE_MS allow(15000)
 
 static struct bench {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../slow.h"
 #include "generate.h"
 
 EXAMPLE_DEFINE
@@ -47,7 +48,7 @@ static const char *why(void)
 START_TEST(binary)
 {
     struct sample a, b;
-    for (int round = 0; round < 20000; round++) {
+    for (int round = 0, n = fewer(20000); round < n; round++) {
         start_round(round);
         fill(&arena, &sample_record, &a);
         ush_record_pack(&sample_record, &a, &out);
@@ -61,7 +62,7 @@ END_TEST
 START_TEST(binary_without_the_bits_that_may_be_left_out)
 {
     struct sample a, b;
-    for (int round = 0; round < 2000; round++) {
+    for (int round = 0, n = fewer(2000); round < n; round++) {
         start_round(round);
         fill(&arena, &sample_record, &a);
         uint64_t full = a.has, keep = 0;
@@ -91,7 +92,7 @@ END_TEST
 START_TEST(json)
 {
     struct sample a, b;
-    for (int round = 0; round < 20000; round++) {
+    for (int round = 0, n = fewer(20000); round < n; round++) {
         start_round(round);
         fill(&arena, &sample_record, &a);
         ush_record_encode_json(&sample_record, &a, &out);
@@ -107,7 +108,7 @@ END_TEST
 START_TEST(csv)
 {
     struct sample a, b;
-    for (int round = 0; round < 20000; round++) {
+    for (int round = 0, n = fewer(20000); round < n; round++) {
         start_round(round);
         fill(&arena, &sample_record, &a);
         ush_record_csv_header(&sample_record, &out);
@@ -131,7 +132,7 @@ END_TEST
 START_TEST(every_shorter_packet_is_refused)
 {
     struct sample a, b;
-    for (int round = 0; round < 50; round++) {
+    for (int round = 0, rounds = fewer(50); round < rounds; round++) {
         start_round(round);
         fill(&arena, &sample_record, &a);
         ush_record_pack(&sample_record, &a, &out);
@@ -156,7 +157,7 @@ START_TEST(garbage_is_refused_or_means_what_it_says)
     struct sample a, b;
     struct ush_buf again;
     ush_buf_init(&again, 1 << 20);
-    for (int round = 0; round < 100000; round++) {
+    for (int round = 0, n = fewer(100000); round < n; round++) {
         start_round(round / 16);
         fill(&arena, &sample_record, &a);
         ush_record_pack(&sample_record, &a, &out);

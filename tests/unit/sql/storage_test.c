@@ -26,7 +26,7 @@ struct disk {
 static bool mount_small(void)
 {
     scratch_url();
-    return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    return unshare(CLONE_NEWNS) == 0 && mount("", "/", "", MS_REC | MS_PRIVATE, "") == 0 &&
            mount("tmpfs", scratch_folder, "tmpfs", 0, "size=1m") == 0;
 }
 static void fill_small(void)

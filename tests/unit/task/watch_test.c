@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../../slow.h"
 #include "both.h"
 
 static struct {
@@ -91,6 +92,13 @@ static void watched(ush_fn fn)
 
 #define says(part) ck_assert_msg(strstr(x.line, (part)) != NULL, "no \"%s\" in: %s", (part), x.line)
 
+/* The number behind a part of the line: at least that much, for a machine may be slow. */
+static int number_behind(const char *part)
+{
+    says(part);
+    return atoi(strstr(x.line, part) + strlen(part));
+}
+
 static int in_a_child(ush_fn fn, const char *name)
 {
     struct ush_scope s;
@@ -109,7 +117,7 @@ START_TEST(a_task_that_computes_is_named)
 {
     watched(spin_in_a_child);
     says("task.slow");
-    says("task \"hash a password\" has held the loop for 1");
+    ck_assert_int_ge(number_behind("task \"hash a password\" has held the loop for "), 100);
     ck_assert_int_ge(x.slow_ns, 100 * USH_MS);
 }
 END_TEST
@@ -144,12 +152,12 @@ END_TEST
 static int only_wait(void *unused)
 {
     (void)unused;
-    return ush_sleep(20 * x.o.limit_ns);
+    return ush_sleep(4 * x.o.limit_ns);
 }
 
 START_TEST(a_loop_that_waits_is_left_alone)
 {
-    x.o.limit_ns = 5 * USH_MS;
+    x.o.limit_ns = allow(300) * USH_MS; /* longer than the machine may forget us */
     watched(only_wait);
     ck_assert(!next_line(0));
 }
@@ -163,7 +171,7 @@ static int three_times(void *unused)
     USH_TRY(in_a_child(spin_shortly, "second"));
     USH_TRY(in_a_child(spin, "third"));
     says("\"third\"");
-    says("(1 more since the last warning)");
+    says(" more since the last warning)");
     return 0;
 }
 
