@@ -351,15 +351,15 @@ int ush_fetch_mail(struct ush_fetch *f, const struct ush_mail_server *server,
     }
     USH_TRY(ush_semaphore_take(&f->places));
     struct session *s = NULL;
-    int r = result_of(deliver_anyhow(f, server, m, ret, &s));
+    int why = deliver_anyhow(f, server, m, ret, &s), r = result_of(why);
     if (s) {
         ret->code = s->reply.code;
         ret->has_enough = r == -EAGAIN && ush__reply_is_enough(ret->code, s->reply.text);
         static_assert(sizeof ret->text == sizeof s->reply.text, "copied whole");
         memcpy(ret->text, s->reply.text, sizeof ret->text);
     }
-    if (r < 0 && !ret->text[0])
-        snprintf(ret->text, sizeof ret->text, "%s", ush_error_text(r));
+    if (r < 0 && (!ret->text[0] || why == -ECONNRESET)) /* the last answer is not the reason */
+        snprintf(ret->text, sizeof ret->text, "%s", ush_error_text(why));
     if (s && r == 0) {
         s->idle_since_ns = ush_now_ns();
         ush_list_push(&f->sessions, &s->link);

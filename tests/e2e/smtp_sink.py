@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """A mail server for tests: takes messages, journals them, and misbehaves on demand.
 
-    smtp_sink.py [--port N] [--mode MODE] [--journal FILE]
+    smtp_sink.py [--port N] [--mode MODE] [--journal FILE] [--seconds S]
                  [--cert FILE (with its key): STARTTLS is offered] [--smtps: TLS from the start]
                  [--login USER:PASSWORD is asked for, behind STARTTLS where that is offered]
                  [--folder DIR: each message is a file there] [--host ADDRESS]
@@ -15,7 +15,7 @@ What it does to a message is the mode, or the recipient's local part up to a '+'
 one ("refuse+17@example.org"):
 
     accept           250
-    delay            journalled at once, 250 after 0.3 s
+    delay            journalled at once, 250 after S seconds (0.3)
     refuse           550 5.1.1 to RCPT
     tempfail         451 4.3.0 to RCPT
     quota            550 5.4.5 to the final dot, as providers answer above a daily limit
@@ -24,6 +24,7 @@ one ("refuse+17@example.org"):
     drop-before-dot  the connection is closed in the middle of DATA
     drop-after-dot   the message is journalled, the connection is closed without an answer
     hang             no answer after the final dot
+    hang-after-dot   the same, but the message is journalled
     goodbye          250, and then the connection is closed without a word
 """
 
@@ -38,12 +39,12 @@ import sys
 from aiosmtpd.smtp import SMTP, AuthResult
 
 MODES = ("accept", "delay", "refuse", "tempfail", "quota", "late-refuse", "late-tempfail",
-         "drop-before-dot", "drop-after-dot", "hang", "goodbye")
+         "drop-before-dot", "drop-after-dot", "hang", "hang-after-dot", "goodbye")
 
 
 class Sink:
-    def __init__(self, mode, journal, folder):
-        self.mode, self.folder, self.count = mode, folder, 0
+    def __init__(self, mode, journal, folder, seconds):
+        self.mode, self.folder, self.seconds, self.count = mode, folder, seconds, 0
         self.journal = open(journal, "a", encoding="utf-8") if journal else None
         self.connections = 0
 
@@ -96,7 +97,9 @@ class Sink:
             await asyncio.sleep(3600)
         self.write(server, envelope)
         if mode == "delay":
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(self.seconds)
+        if mode == "hang-after-dot":
+            await asyncio.sleep(3600)
         if mode == "drop-after-dot":
             server.transport.abort()
         if mode == "goodbye":
@@ -119,6 +122,7 @@ async def main():
     options.add_argument("--port", type=int, default=0)
     options.add_argument("--mode", choices=MODES, default="accept")
     options.add_argument("--journal")
+    options.add_argument("--seconds", type=float, default=0.3)
     options.add_argument("--cert")
     options.add_argument("--smtps", action="store_true")
     options.add_argument("--login")
@@ -126,7 +130,7 @@ async def main():
     options.add_argument("--host", default="127.0.0.1")
     options.add_argument("--stay", action="store_true")
     options = options.parse_args()
-    sink = Sink(options.mode, options.journal, options.folder)
+    sink = Sink(options.mode, options.journal, options.folder, options.seconds)
 
     tls = None
     if options.cert:

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from conftest import wait_for
+from outbox import mails
 from test_mails_killed import MailServer
 
 FAR, SOON = "robo-race", "quiz"
@@ -110,3 +111,38 @@ def test_a_mail_server_that_has_had_enough(fest, sink):
     wait_for("the others", lambda: len(sink.accepted()) == 3)
     assert server.stop() == 0
     assert {(row["failures"], row["unknowns"]) for row in jobs(fest)} == {(0, 0)}
+
+
+@pytest.mark.on("sqlite")
+@pytest.mark.parametrize("to, result, answer, words", [
+    ("me", "taken", "250 ", "spam folder"),
+    ("refuse", "refused", "550 5.1.1 ", "listed as failed"),
+    ("tempfail", "later", "451 4.3.0 ", "tried again"),
+    ("quota", "later", "550 5.4.5 ", "tried again"),
+    ("drop-after-dot", "unknown", "", "Nobody knows"),
+])
+def test_a_test_mail(fest, sink, to, result, answer, words):
+    env = {"USHER_MAIL_URL": sink.url, "USHER_MAIL_FROM": "desk@example.org"}
+    done = fest.usher("mail", "test", f"{to}@x.example", check=False, env=env)
+    assert done.returncode == (0 if result == "taken" else 1)
+    assert words in done.stdout and answer in done.stdout and sink.url in done.stdout
+    said = json.loads(fest.usher("mail", "test", f"{to}@x.example", "--json", check=False,
+                                 env=env).stdout)
+    assert said["result"] == result and said["answer"].startswith(answer)
+    assert result != "taken" or f"<{said['message_id']}>" in sink.accepted()
+
+
+@pytest.mark.on("sqlite")
+def test_a_test_mail_elsewhere(fest, sink):
+    """To a folder, to nobody, and to an address that is none; no database is needed."""
+    (fest.folder / "usher.db").unlink()
+    said = json.loads(fest.usher("mail", "test", "me@x.example", "--json").stdout)
+    (mail,) = mails(fest)
+    assert (said["result"], mail.to) == ("written", "me@x.example")
+    assert said["answer"] == f"written to {said['message_id'].split('@')[0]}.eml"
+    sink.stop()
+    done = fest.usher("mail", "test", "me@x.example", "--json", check=False,
+                      env={"USHER_MAIL_URL": sink.url})
+    assert done.returncode == 1 and json.loads(done.stdout)["result"] == "later"
+    done = fest.usher("mail", "test", "nobody", check=False)
+    assert done.returncode == 2 and "no address" in done.stderr

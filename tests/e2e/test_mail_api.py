@@ -15,8 +15,9 @@ import pytest
 
 from conftest import BUILD, ROOT, Server, wait_for
 from outbox import Mail
-from raw import converse_all
 from http_cases import head
+from raw import converse_all
+from test_mails_killed import MailServer
 
 EVENT, TOKEN = "quiz", "s3cret"
 ENV = {"USHER_MAIL_FROM": "desk@example.org", "USHER_MAIL_TOKEN": TOKEN, "USHER_LIMIT_ADDR": "off",
@@ -202,19 +203,36 @@ def at_once(count, call):
     return [r for r, _ in results], max(s for _, s in results)
 
 
-def test_a_slow_api_slows_no_student(fest, api):
-    a = api("--seconds", "2")
-    server = serve(fest, a.url, USHER_MAIL_CONNECTIONS="50")
+def send_a_hundred(fest, url):
+    """A hundred students at once; the mails are out after as long as fifty connections take."""
+    server = serve(fest, url, USHER_MAIL_CONNECTIONS="50")
     began = time.monotonic()
     replies, longest = at_once(100, lambda n: server.register(EVENT, n).status)
     assert replies == [201] * 100 and longest < 1
     wait_for("all mails", lambda: {j["state"] for j in jobs(fest)} == {2})
     took = time.monotonic() - began
     assert 4 <= took < 8, "a hundred mails, fifty at once, two seconds each"
+
+
+@pytest.mark.on("postgresql")
+def test_a_slow_api_slows_no_student(fest, api):
+    a = api("--seconds", "2")
+    send_a_hundred(fest, a.url)
     requests = a.requests()
     assert len(a.delivered()) == len(requests) == 100
     assert max(r["at_once"] for r in requests) == 50
     assert len({r["connection"] for r in requests}) == 50
+
+
+@pytest.mark.on("sqlite")
+def test_a_slow_mail_server_slows_no_student(fest, tmp_path):
+    server = MailServer(tmp_path, "delay", "--seconds", "2")
+    try:
+        send_a_hundred(fest, server.url)
+        assert list(server.accepted().values()) == [1] * 100
+        assert server.connections() == 50
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize("workers, requests", [(1, 100), (4, 1000)])

@@ -21,12 +21,12 @@ STUDENTS = 60
 
 
 class MailServer:
-    def __init__(self, folder, mode):
+    def __init__(self, folder, mode, *options):
         self.path = folder / "accepted"
         self.path.touch()
         self.process = subprocess.Popen(
             ["/usr/bin/python3", str(ROOT / "tests/e2e/smtp_sink.py"), "--mode", mode, "--journal",
-             str(self.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+             str(self.path), *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL)
         self.url = "smtp://" + self.process.stdout.readline().decode().strip()
 
@@ -34,6 +34,10 @@ class MailServer:
         """How often each Message-ID was accepted."""
         rows = self.path.read_text().splitlines()
         return collections.Counter(json.loads(row)["message_id"] for row in rows)
+
+    def connections(self):
+        """Over how many connections messages came."""
+        return len({json.loads(row)["connection"] for row in self.path.read_text().splitlines()})
 
     def bodies(self):
         out = collections.defaultdict(set)
@@ -101,6 +105,7 @@ def test_all_arrive_once_without_faults(fest, sink):
     server.stop()
     assert max(check(fest, mails).values()) == 1
     assert {row["state"] for row in rows(fest)} == {2}
+    assert mails.connections() == 2, "one of each worker, used for all"
 
 
 @pytest.mark.parametrize("role", ["job", "storage"])
