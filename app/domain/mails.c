@@ -95,7 +95,7 @@ static int allow_run(struct ush_tx *tx, const void *input, void *output)
         USH_SET(out, change_result_until);
         return 0;
     }
-    int first = ush_job_mark_first(tx, in->job, in->claim, in->payload);
+    int first = in->job ? ush_job_mark_first(tx, in->job, in->claim, in->payload) : 1;
     if (first <= 0)
         return first;
     return ush_exec_later(tx, &sql_mail_count_put,

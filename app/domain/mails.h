@@ -62,7 +62,7 @@ int mail_compose(struct fest *f, enum mail_kind kind, int64_t job_id, int64_t cr
     F(R, BYTES, address_key, .max = 16, .doc = "Keyed hash of the address")                        \
     F(R, I64, per_hour, .doc = "Limit")                                                            \
     F(R, I64, per_day, .doc = "Limit")                                                             \
-    F(R, I64, job)                                                                                 \
+    F(R, I64, job, .doc = "0: none, and it is counted each time")                                  \
     F(R, I64, claim)                                                                               \
     F(R, BYTES, payload, .max = USH_JOB_PAYLOAD_MAX, .optional = true)
 USH_RECORD(mail_allow, MAIL_ALLOW_FIELDS)
