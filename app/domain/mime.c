@@ -65,14 +65,15 @@ static void add_words(struct ush_buf *out, ush_text t, size_t column)
     }
 }
 
-/* ASCII, folded before words that would pass the last column. False if one word alone does. */
+/* ASCII, folded at the spaces before words that would pass the last column. False if one does so
+ * without a space before it, or alone. */
 static bool add_folded(struct ush_buf *out, ush_text t, size_t column)
 {
     while (t.len) {
         size_t n = 0;
         while (n < t.len && (t.at[n] != ' ' || n == 0))
             n++;
-        if (n > COLUMNS - 1)
+        if (n > COLUMNS - 1 || (column + n > COLUMNS && t.at[0] != ' '))
             return false;
         if (column + n > COLUMNS) {
             ush_buf_add(out, USH_T("\r\n"));

@@ -32,6 +32,10 @@ static const struct header_case {
     {"Your place: a title that is long enough to need a second line in the header of this mail",
      "Subject: Your place: a title that is long enough to need a second line in\r\n"
      " the header of this mail\r\n"},
+    /* There is no space before the word at which the line could be folded. */
+    {"Awordxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+     "Subject: =?utf-8?B?QXdvcmR4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4?=\r\n"
+     " =?utf-8?B?eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eA==?=\r\n"},
 };
 
 START_TEST(header_fields)
