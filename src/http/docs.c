@@ -21,6 +21,7 @@ static const char style[] =
     "td,th{text-align:left;vertical-align:top;padding:.2rem .6rem .2rem 0;"
     "border-top:1px solid #eaeef2}"
     "code{font-family:ui-monospace,monospace}p{margin:.3rem 0}"
+    "@media(max-width:48rem){table{display:block;overflow-x:auto}}h3{overflow-wrap:anywhere}"
     "@media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}"
     "h2,td,th{border-color:#30363d}a{color:#58a6ff}}";
 
@@ -152,8 +153,14 @@ void ush__docs_page(const struct ush_http_options *o, struct ush_buf *out)
     add(out, "<h2>Problems</h2><table>");
     for (size_t i = 0; i < m.problem_count; i++) {
         const struct ush_problem *p = m.problems[i];
-        ush_buf_printf(out, "<tr id=\"problem-%s\"><td>%d<td><code>%s</code><td>", p->code,
-                       p->status, p->code);
+        bool is_first = true; /* of its code: links lead there */
+        for (size_t k = 0; k < i && is_first; k++)
+            is_first = strcmp(m.problems[k]->code, p->code) != 0;
+        if (is_first)
+            ush_buf_printf(out, "<tr id=\"problem-%s\">", p->code);
+        else
+            add(out, "<tr>");
+        ush_buf_printf(out, "<td>%d<td><code>%s</code><td>", p->status, p->code);
         add_text(out, p->title);
         add(out, ". ");
         add_text(out, p->doc);

@@ -6,12 +6,12 @@ import datetime
 import re
 
 import pytest
-from selenium import webdriver
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 
 import codes
 from browser import Browser
+from chromium import Chromium
 from conftest import wait_for
 from outbox import mails
 
@@ -462,18 +462,8 @@ def test_unknown_pages(race):
 
 @pytest.fixture
 def chromium(tmp_path):
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    for a in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-              "--disable-background-networking", "--disable-component-update", "--disable-sync",
-              "--disable-dev-shm-usage", f"--user-data-dir={tmp_path / 'chromium'}"):
-        options.add_argument(a)
-    options.add_experimental_option(
-        "prefs", {"profile.managed_default_content_settings.javascript": 2})
-    driver = webdriver.Chrome(
-        service=webdriver.chrome.service.Service("/usr/bin/chromedriver"), options=options)
-    yield driver
-    driver.quit()
+    with Chromium(tmp_path / "chromium", scripts=False) as b:
+        yield b.driver
 
 
 def test_in_chromium_with_scripts_disabled(fest, race, chromium):
