@@ -8,13 +8,12 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "usher/redis.h"
@@ -23,62 +22,81 @@
 
 static struct {
     char folder[64], port_text[8];
-    int port;
+    int port, out; /* out: what it says on standard output */
     pid_t pid;
 } redis;
 
-static bool redis_answers(void)
+/* Waits until the server says that it is ready; false if it ends without. */
+static bool redis_is_ready(void)
 {
-    struct sockaddr_un at = {.sun_family = AF_UNIX};
-    snprintf(at.sun_path, sizeof at.sun_path, "%s/redis", redis.folder);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    char c;
-    bool answers = connect(fd, (struct sockaddr *)&at, sizeof at) == 0 &&
-                   write(fd, "PING\r\n", 6) == 6 && read(fd, &c, 1) == 1;
-    close(fd);
-    return answers;
-}
-
-/* Starts the server, or starts it again with what is in its folder, and waits until it answers. */
-static void redis_run(void)
-{
-    redis.pid = fork();
-    if (redis.pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        dup2(open("/dev/null", O_WRONLY), 1);
-        if (chdir(redis.folder) == 0)
-            execlp("redis-server", "redis-server", "--port", redis.port_text, "--bind", "127.0.0.1",
-                   "--unixsocket", "redis", "--enable-debug-command", "local", "--requirepass",
-                   REDIS_PASSWORD, "--save", "", "--maxmemory-policy", "noeviction", NULL);
-        perror("redis-server");
-        _exit(127);
+    char said[8192];
+    size_t n = 0;
+    struct pollfd p = {.fd = redis.out, .events = POLLIN};
+    while (n < sizeof said - 1 && poll(&p, 1, 30000) == 1) {
+        ssize_t more = read(redis.out, said + n, sizeof said - 1 - n);
+        if (more <= 0)
+            return false;
+        n += (size_t)more;
+        said[n] = 0;
+        if (strstr(said, "Ready to accept connections"))
+            return true;
     }
-    for (int i = 0; !redis_answers(); i++) {
-        ck_assert_msg(i < 3000 && waitpid(redis.pid, NULL, WNOHANG) == 0,
-                      "redis-server does not start");
-        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-    }
-}
-
-static void redis_start(void)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof at;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    ck_assert(bind(fd, (struct sockaddr *)&at, len) == 0 &&
-              getsockname(fd, (struct sockaddr *)&at, &len) == 0);
-    close(fd);
-    redis.port = ntohs(at.sin_port);
-    snprintf(redis.port_text, sizeof redis.port_text, "%d", redis.port);
-    snprintf(redis.folder, sizeof redis.folder, "/tmp/usher-redis-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(redis.folder));
-    redis_run();
+    return false;
 }
 
 static void redis_stop(void)
 {
     kill(redis.pid, SIGKILL);
     waitpid(redis.pid, NULL, 0);
+    close(redis.out);
+}
+
+static bool redis_try(void)
+{
+    int out[2];
+    ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+    redis.pid = fork();
+    if (redis.pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dup2(out[1], 1);
+        if (chdir(redis.folder) == 0)
+            execlp("redis-server", "redis-server", "--port", redis.port_text, "--bind", "127.0.0.1",
+                   "--unixsocket", "redis", "--requirepass", REDIS_PASSWORD, "--save", "",
+                   "--maxmemory-policy", "noeviction", NULL);
+        perror("redis-server");
+        _exit(127);
+    }
+    close(out[1]);
+    redis.out = out[0];
+    bool is_ready = redis_is_ready();
+    if (!is_ready)
+        redis_stop();
+    return is_ready;
+}
+
+/* Starts the server, or starts it again with what is in its folder, and waits until it answers. */
+static void redis_run(void)
+{
+    ck_assert_msg(redis_try(), "redis-server does not start");
+}
+
+static void redis_start(void)
+{
+    snprintf(redis.folder, sizeof redis.folder, "/tmp/usher-redis-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(redis.folder));
+    for (int i = 0; i < 5; i++) { /* another program may be faster to take a port */
+        struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t len = sizeof at;
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        ck_assert(bind(fd, (struct sockaddr *)&at, len) == 0 &&
+                  getsockname(fd, (struct sockaddr *)&at, &len) == 0);
+        close(fd);
+        redis.port = ntohs(at.sin_port);
+        snprintf(redis.port_text, sizeof redis.port_text, "%d", redis.port);
+        if (redis_try())
+            return;
+    }
+    ck_abort_msg("redis-server does not start");
 }
 
 static void redis_remove(void)

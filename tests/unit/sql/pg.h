@@ -13,14 +13,17 @@
 #include <glob.h>
 #include <grp.h>
 #include <libpq-fe.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 static struct {
@@ -65,19 +68,40 @@ static const char *pg_url(const char *database)
     return url;
 }
 
+/* Whether the server says, in what it adds to its log, that it takes connections. */
+static bool pg_is_ready(FILE *log, const char *path)
+{
+    char line[4096], events[4096];
+    int watch = inotify_init1(IN_CLOEXEC), server = pidfd_open(pg.pid, 0);
+    bool is_ready = false, goes_on = watch >= 0 && server >= 0;
+    if (inotify_add_watch(watch, path, IN_MODIFY) < 0)
+        pg_die(path);
+    while (goes_on && !is_ready) {
+        while (!is_ready && fgets(line, sizeof line, log))
+            is_ready = strstr(line, "ready to accept connections") != NULL;
+        clearerr(log);
+        struct pollfd p[] = {{watch, POLLIN, 0}, {server, POLLIN, 0}};
+        if (!is_ready)
+            goes_on = poll(p, 2, 30000) > 0 && p[1].revents == 0 &&
+                      read(watch, events, sizeof events) > 0;
+    }
+    close(server);
+    close(watch);
+    return is_ready;
+}
+
 /* Starts the server, or starts it again, and waits until it takes connections. */
 static void pg_start(void)
 {
-
     const char *extra = getenv("PG_TEST_SETTINGS");
-    char sockets[96], settings[256];
-    snprintf(sockets, sizeof sockets, "%s", pg.folder);
+    char path[96], settings[256];
+    snprintf(path, sizeof path, "%s/log", pg.folder);
     snprintf(settings, sizeof settings, "%s", extra ? extra : "log_min_messages=warning");
     const char *const server[] = {"postgres",
                                   "-D",
                                   "data",
                                   "-k",
-                                  sockets,
+                                  pg.folder,
                                   "-c",
                                   "listen_addresses=",
                                   "-c",
@@ -91,14 +115,15 @@ static void pg_start(void)
                                   "-c",
                                   settings,
                                   NULL};
+    FILE *log = fopen(path, "re"); /* initdb has made it */
+    if (!log || fseek(log, 0, SEEK_END) < 0)
+        pg_die(path);
     pg.pid = pg_spawn(server);
-    for (int i = 0; PQping(pg_url("postgres")) != PQPING_OK; i++) {
-        if (i == 3000 || waitpid(pg.pid, NULL, WNOHANG) == pg.pid) {
-            fprintf(stderr, "PostgreSQL does not start; see %s/log\n", pg.folder);
-            exit(1);
-        }
-        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    if (!pg_is_ready(log, path)) {
+        fprintf(stderr, "PostgreSQL does not start; see %s\n", path);
+        exit(1);
     }
+    fclose(log);
 }
 
 static void pg_stop(int signo)
