@@ -24,6 +24,7 @@ import psycopg2.extras
 import pytest
 
 from postgres import Postgres, Rows
+from private import wait_for  # noqa: F401 (tests take it from here)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("TESTED_BUILD", "build")
@@ -230,17 +231,6 @@ class Fest:
     def stop(self):
         for server in self.servers:
             server.stop()
-
-
-def wait_for(what, condition, seconds=30):
-    """Asks `condition` until it is true; the answer is what it gave."""
-    deadline = time.monotonic() + seconds
-    while True:
-        got = condition()
-        if got:
-            return got
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        select.select([], [], [], 0.02)
 
 
 def pytest_configure(config):

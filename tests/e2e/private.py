@@ -14,12 +14,14 @@ import os
 import pathlib
 import pwd
 import re
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import threading
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 START_S = 30
@@ -30,6 +32,17 @@ def new_folder(prefix):
     folder = pathlib.Path(tempfile.mkdtemp(prefix=prefix))
     folder.chmod(0o711)
     return folder
+
+
+def wait_for(what, condition, seconds=30):
+    """Asks `condition` until it is true; the answer is what it gave."""
+    deadline = time.monotonic() + seconds
+    while True:
+        got = condition()
+        if got:
+            return got
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        select.select([], [], [], 0.02)
 
 
 def free_port():
@@ -159,10 +172,11 @@ class Postgres:
                 file.write(f"host {database} all {network} trust\n")
         return self
 
-    def make_standby_of(self, primary):
+    def copy_of(self, primary, name):
+        """Becomes a standby that follows `primary`, which knows it by `name`."""
         self.tool("pg_basebackup", "--no-sync", "-c", "fast", "-R", "-D", self.data, "-d",
-                  f"host={primary.address} port={primary.port} user={self.USER} "
-                  f"application_name={self.name}")
+                  f"host={primary.address or primary.folder} port={primary.port} "
+                  f"user={self.USER} application_name={name}")
         return self
 
     def start(self):

@@ -15,7 +15,8 @@ import time
 import pytest
 
 from conftest import Fest, wait_for
-from postgres import Postgres, free_port
+from postgres import Postgres
+from private import free_port
 from test_rush import RACE, SEATS, Rush
 
 pytestmark = pytest.mark.on("postgresql")
@@ -169,7 +170,7 @@ def pair(tmp_path):
 
 def test_promoted_standby(pair, tmp_path):
     primary, standby = pair
-    hosts = ",".join(f"{s.host}:{s.port}" for s in pair)
+    hosts = ",".join(f"{s.address}:{s.port}" for s in pair)
     fest = Fest(tmp_path, f"postgresql://postgres@{hosts}/fest?target_session_attrs=read-write")
     try:
         fest.usher("migrate")

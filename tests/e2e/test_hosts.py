@@ -11,12 +11,9 @@ with the database at the end: nothing that was acknowledged may be missing, noth
 Namespaces take rights that not every machine gives; there the tests are skipped and say so.
 """
 
-import contextlib
-import json
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import time
 
@@ -108,7 +105,7 @@ class Hosts(Fest):
         self.primary.settings["synchronous_standby_names"] = "standby"
         self.primary.make().allow("10.77.0.0/24").start()
         self.parts.append(self.primary)
-        self.standby.make_standby_of(self.primary).start()
+        self.standby.copy_of(self.primary, "standby").start()
         self.parts.append(self.standby)
         wait_for("the standby to be synchronous", lambda: self.primary.ask(
             "SELECT sync_state FROM pg_stat_replication") == "sync")
@@ -172,25 +169,6 @@ class RushFromFront(Rush):
     def stop(self):
         self.process.terminate()
         self.process.wait(20)
-
-
-TABLES = {"events": ("id", "slug"),
-          "event_seats": ("event_id", "capacity", "taken", "waitlist_capacity", "waiting"),
-          "registrations": ("id", "status"),
-          "participants": ("registration_id", "position", "email"),
-          "jobs": ("subject", "kind")}
-
-
-def copy_tables(postgres, path):
-    """What bench/journal.py reads, as a SQLite file."""
-    with contextlib.closing(sqlite3.connect(path)) as db:
-        for table, columns in TABLES.items():
-            names = ", ".join(columns)
-            db.execute(f"CREATE TABLE {table} ({names})")
-            rows = json.loads(postgres.ask(
-                f"SELECT coalesce(json_agg(json_build_array({names})), '[]') FROM {table}"))
-            db.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})", rows)
-        db.commit()
 
 
 def commits_wait(postgres):
@@ -261,8 +239,7 @@ def test_hosts_are_lost_and_nothing_with_them(hosts):
     rush.stop()
     for usher in hosts.ushers.values():
         assert usher.stop(signal.SIGTERM, 30) == 0
-    copy_tables(hosts.standby, hosts.folder / "copy.db")
-    found = check_journal(rush.path, hosts.folder / "copy.db")
+    found = check_journal(rush.path, hosts.standby.url())
     assert found["faults"] == [] and found["confirmed"] == 500, found
     heard = {status for answers in read_journal(rush.path)[1].values() for status, *_ in answers}
     assert heard == {201, 409}
