@@ -26,6 +26,7 @@ enum { HOUR_MS = 3600000 };
 /* A row on its way to the operation. */
 #define EVENT_PUT_FIELDS(F, R)                                                                     \
     F(R, I64, line)                                                                                \
+    F(R, I64, version, .doc = "-1 = any; 0 = has to be new; else that of the stored event")        \
     F(R, I64, opens_at_once)                                                                       \
     F(R, ONE, event, .of = &event_record) F(R, ONE, seats, .of = &seats_record)
 USH_RECORD(event_put, EVENT_PUT_FIELDS)
@@ -217,6 +218,13 @@ static int plan_row(struct ush_tx *tx, const struct event_put *put, struct store
     struct event *e = put->event;
     USH_TRY(find_stored(tx, e->slug, old));
     const struct seats s = seats_to_store(tx, put, old);
+    if (put->version >= 0 && put->version != (old->is_there ? old->event.version : 0)) {
+        report(ret, IMPORT_ERROR,
+               !old->is_there      ? USH_T("this event is not there any more")
+               : put->version == 0 ? USH_T("there is an event with this name in its link already")
+                                   : USH_T("somebody else changed this event meanwhile"));
+        return 0;
+    }
     if (!old->is_there) {
         report(ret, IMPORT_NEW, USH_NONE);
         return 0;
@@ -399,7 +407,7 @@ static int add_row(struct reading *r, int64_t line, struct import_row *row,
     struct import_report *ret = &r->reports[r->count++];
     struct event_put *put = &r->puts[r->good];
     *ret = (struct import_report){.line = line, .slug = row->slug.at ? row->slug : USH_T("")};
-    *put = (struct event_put){.line = line};
+    *put = (struct event_put){.line = line, .version = -1};
     if (!faults->count) {
         struct building b = {.arena = r->arena, .faults = faults, .now_ms = r->now_ms};
         build(&b, r->o->tz, row, put);
@@ -545,5 +553,28 @@ int import_events(struct ush_db *db, ush_text file, const struct import_options 
                   : ush_read(db, plan_view, &dry));
     merge(&r, &out.reports, ret);
     ret->applied = apply && !out.errors;
+    return 0;
+}
+
+int event_save(struct ush_db *db, const struct event_save *s, struct ush_arena *arena,
+               struct ush_faults *faults, struct import_report *ret_report, struct event *ret_event,
+               struct seats *ret_seats)
+{
+    struct import_row row = s->row;
+    struct event_put put = {.line = 1, .version = s->version};
+    struct events_put_out out = {0};
+    struct building b = {.arena = arena, .faults = faults, .now_ms = ush_wall_ms()};
+    build(&b, s->tz, &row, &put);
+    if (faults->count)
+        return USH_EINVAL;
+    if (!put.seats || arena->failed)
+        return USH_ELIMIT;
+    const struct events_put in = {.rows = {&put, 1}, .actor = s->actor};
+    struct dry_run dry = {&in, arena, &out};
+    USH_TRY(s->dry_run ? ush_read(db, plan_view, &dry)
+                       : ush_change(db, &op_events_put, &in, &out, arena));
+    *ret_report = *(struct import_report *)out.reports.at;
+    *ret_event = *(struct event *)put.event;
+    *ret_seats = *(struct seats *)put.seats;
     return 0;
 }

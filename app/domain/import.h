@@ -11,7 +11,7 @@
 #ifndef DOMAIN_IMPORT_H
 #define DOMAIN_IMPORT_H
 
-#include "domain/fest.h"
+#include "domain/events.h"
 
 enum { IMPORT_ROWS_MAX = 1000 };
 
@@ -67,6 +67,20 @@ struct import_options {
  * the file cannot be read as a table at all (one report row says why). May suspend. */
 int import_events(struct ush_db *db, ush_text file, const struct import_options *o,
                   struct ush_arena *arena, struct import_result *ret);
+
+/* One event as an organiser's form has it. */
+struct event_save {
+    struct import_row row;
+    int64_t version; /* of the event it was made from; 0 = it has to be new */
+    const char *tz;  /* where the row names none */
+    bool dry_run;
+    ush_text actor;
+};
+/* The same steps for one event: faults by field (USH_EINVAL), what will happen or did in ret_report
+ * ("error" when somebody else changed it meanwhile), and the event as it is to be. May suspend. */
+int event_save(struct ush_db *db, const struct event_save *s, struct ush_arena *arena,
+               struct ush_faults *faults, struct import_report *ret_report, struct event *ret_event,
+               struct seats *ret_seats);
 
 /* ---- local times (zone.c) -------------------------------------------------------------------- */
 

@@ -95,6 +95,7 @@ static int read_failed(struct ush_tx *view, struct reading *r)
         to[i] = (struct mail_failed){.id = from[i].id,
                                      .kind = ush_arena_copy(r->arena, from[i].kind),
                                      .state = ush_text_of(mail_state_name(from[i].state)),
+                                     .subject = from[i].subject,
                                      .code = ush_arena_copy(r->arena, ush_text_of(code)),
                                      .failures = from[i].failures,
                                      .crashes = from[i].crashes,

@@ -19,6 +19,7 @@ USH_RECORD(mail_total, MAIL_TOTAL_FIELDS)
     F(R, I64, id, .doc = "For usher mail retry")                                                   \
     F(R, TEXT, kind, .max = 40, .doc = "ticket, promoted, …")                                      \
     F(R, TEXT, state, .max = 20, .doc = "failed, or held: it may have arrived")                    \
+    F(R, I64, subject, .doc = "The registration")                                                  \
     F(R, TEXT, code, .max = 9, .doc = "Short code of the registration")                            \
     F(R, I64, failures, .doc = "Attempts that failed")                                             \
     F(R, I64, crashes, .doc = "Workers that died while sending it")                                \

@@ -307,12 +307,15 @@ static int resend_run(struct ush_tx *tx, const void *input, void *output)
         return 0;
     }
     out->manage_rev += in->new_link != 0;
-    USH_TRY(ush_exec_later(tx, &sql_registration_resend,
-                           USH_VALUES(in->registration, tx->now_ms, out->manage_rev)));
+    USH_TRY(ush_exec_later(
+        tx, &sql_registration_resend,
+        USH_VALUES(in->registration, tx->now_ms, out->manage_rev, (int64_t)(in->new_ticket != 0))));
     struct ush_job_new job = mail_job(MAIL_RESEND, in->registration, tx->now_ms);
     USH_TRY(ush_jobs_put(tx, &job, 1));
     return audit(tx, &(struct audit_entry){in->actor, "resend", l.event.id, in->registration,
-                                           in->new_link ? USH_T("new link") : USH_NONE});
+                                           in->new_ticket ? USH_T("new ticket")
+                                           : in->new_link ? USH_T("new link")
+                                                          : USH_NONE});
 }
 
 const struct ush_operation op_resend = {

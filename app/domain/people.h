@@ -34,6 +34,7 @@ USH_RECORD(participant, PARTICIPANT_FIELDS)
     F(R, TIME, cancelled_at, .optional = true, .doc = "Cancelled")                                 \
     F(R, TEXT, cancel_reason, .max = 40, .optional = true, .doc = "Why")                           \
     F(R, TIME, resent_at, .optional = true, .doc = "The link was last sent again")                 \
+    F(R, TIME, erased_at, .optional = true, .doc = "Names and addresses were overwritten")         \
     F(R, TEXT, lead_name, .max = 120, .optional = true, .doc = "Name of position 0, in lists")     \
     F(R, TEXT, lead_email, .max = 254, .optional = true, .doc = "Address of position 0, in lists")
 USH_RECORD(registration, REGISTRATION_FIELDS)
@@ -87,6 +88,7 @@ int registration_edit(struct fest *f, const struct edit_request *rq, struct ush_
 #define RESEND_FIELDS(F, R)                                                                        \
     F(R, I64, registration, .doc = "Its id")                                                       \
     F(R, I64, new_link, .doc = "1 = raise manage_rev: the old link dies")                          \
+    F(R, I64, new_ticket, .doc = "1 = raise ticket_rev: the old QR code dies")                     \
     F(R, I64, force, .doc = "1 = an organiser asks: not bound by the hour")                        \
     F(R, TEXT, actor, .max = 120, .doc = "Who asks, for the audit")
 USH_RECORD(resend, RESEND_FIELDS)

@@ -13,6 +13,14 @@
 
 const struct menu_entry admin_menu[] = {
     {"/admin", "Dashboard", ACCESS_LOOK},
+    {"/admin/events", "Events", ACCESS_LOOK},
+    {"/admin/people", "People", ACCESS_DESK | ACCESS_FEST},
+    {"/admin/scan", "Check-in", ACCESS_SCAN},
+    {"/admin/mail", "Mail", ACCESS_ORGANISER | ACCESS_FEST},
+    {"/admin/devices", "Devices", ACCESS_ORGANISER | ACCESS_FEST},
+    {"/admin/users", "Users", ACCESS_OWNER | ACCESS_FEST},
+    {"/admin/audit", "Audit", ACCESS_ORGANISER | ACCESS_FEST},
+    {"/admin/privacy", "Privacy", ACCESS_OWNER | ACCESS_FEST},
 };
 const size_t admin_menu_count = USH_COUNT(admin_menu);
 
@@ -20,14 +28,6 @@ bool may(const struct caller *c, uint32_t access)
 {
     return c && access & c->role && !(access & ACCESS_FEST && c->account.events.at);
 }
-
-/* What `?done=` says. */
-static const struct {
-    const char *code, *words;
-} notices[] = {
-    {"saved", "Saved."},
-    {"out", "You are logged out."},
-};
 
 struct admin_frame admin_frame_of(struct ush_request *rq, ush_text title, const char *here)
 {
@@ -44,9 +44,11 @@ struct admin_frame admin_frame_of(struct ush_request *rq, ush_text title, const 
         .arena = rq->arena,
     };
     ush_text done = ush_query(rq, "done");
-    for (size_t i = 0; i < USH_COUNT(notices); i++)
-        if (ush_text_equal(done, ush_text_of(notices[i].code)))
-            f.notice = notices[i].words;
+    for (size_t i = 0; i < admin_notice_count; i++)
+        if (ush_text_equal(done, ush_text_of(admin_notices[i].code))) {
+            f.notice = admin_notices[i].words;
+            f.notice_class = admin_notices[i].kind;
+        }
     return f;
 }
 
@@ -68,6 +70,22 @@ int reply_done(struct ush_request *rq, const char *fmt, ...)
     ush_text to = ush_arena_vprintf(rq->arena, fmt, ap);
     va_end(ap);
     return to.at ? ush_reply_redirect(rq, 303, to) : USH_ELIMIT;
+}
+
+int reply_change(struct ush_request *rq, const struct change_result *result, const char *done,
+                 const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    ush_text to = ush_arena_vprintf(rq->arena, fmt, ap);
+    va_end(ap);
+    return reply_done(rq, "%.*s%cdone=%s", USH_PR(to), ush_text_find(to, '?') < 0 ? '?' : '&',
+                      outcome_code(result->outcome, done));
+}
+
+ush_text next_choice(ush_text *rest)
+{
+    return ush_text_cut(rest, '|');
 }
 
 ush_text fault_of(const struct ush_faults *faults, const char *name)

@@ -38,8 +38,20 @@ bool may(const struct caller *c, uint32_t access);
 struct admin_frame admin_frame_of(struct ush_request *rq, ush_text title, const char *here);
 /* Sends what was written; takes the buffer. */
 int reply_page(struct ush_request *rq, int status, struct ush_buf *page);
-/* 303 to "<path><suffix>", path built like printf. */
+/* 303 to the path built like printf. */
 int reply_done(struct ush_request *rq, const char *fmt, ...) USH_PRINTF(2, 3);
+/* The same with the outcome of a change in `?done=`: `done` when it was done. */
+int reply_change(struct ush_request *rq, const struct change_result *result, const char *done,
+                 const char *fmt, ...) USH_PRINTF(4, 5);
+
+/* ---- admin_words.c --------------------------------------------------------------------------- */
+
+struct notice {
+    const char *code, *kind, *words; /* kind is a class of the style sheet */
+};
+extern const struct notice admin_notices[];
+extern const size_t admin_notice_count;
+const char *outcome_code(int64_t outcome, const char *done);
 
 /* ---- admin_login.c --------------------------------------------------------------------------- */
 
@@ -71,7 +83,11 @@ struct admin_field {
     int64_t max;
     bool required;
     ush_text fault;
+    const char *choices; /* of a select: "a|b" */
+    bool fixed;          /* shown, not to be changed */
 };
+/* The choice at *rest, which is advanced; absent at the end. */
+ush_text next_choice(ush_text *rest);
 /* The fault of a field of an organiser's form, or an absent text. */
 ush_text fault_of(const struct ush_faults *faults, const char *name);
 
@@ -84,6 +100,60 @@ int web_pair(struct ush_request *rq);
 int web_pair_post(struct ush_request *rq);
 /* Hashes in the pool of its own; `hash` has room for PASSWORD_HASH_MAX. May suspend. */
 int hash_in_pool(struct ush_request *rq, ush_text password, char *hash);
+
+/* ---- admin_events.c -------------------------------------------------------------------------- */
+
+/* The event of {slug} from the database, or the answer that there is none. */
+int event_of_slug(struct ush_request *rq, struct event_entry *ret);
+extern const struct ush_record event_form_record, seats_form_record, promote_form_record,
+    import_form_record;
+int web_admin_events(struct ush_request *rq);
+int web_admin_event(struct ush_request *rq);
+int web_admin_event_cancel_form(struct ush_request *rq);
+int web_admin_event_cancel(struct ush_request *rq);
+int web_admin_seats(struct ush_request *rq);
+int web_admin_promote(struct ush_request *rq);
+int web_admin_event_new(struct ush_request *rq);
+int web_admin_event_edit(struct ush_request *rq);
+int web_admin_event_post(struct ush_request *rq);
+int web_admin_import(struct ush_request *rq);
+int web_admin_import_post(struct ush_request *rq);
+
+/* ---- admin_people.c, admin_scan.c ------------------------------------------------------------ */
+
+extern const struct ush_record people_query_record, person_form_record, export_form_record,
+    scan_query_record, scan_form_record;
+int web_admin_people(struct ush_request *rq);
+int web_admin_person(struct ush_request *rq);
+int web_admin_person_cancel(struct ush_request *rq);
+int web_admin_person_resend(struct ush_request *rq);
+int web_admin_person_reissue(struct ush_request *rq);
+int web_admin_person_erase(struct ush_request *rq);
+int web_admin_person_edit(struct ush_request *rq);
+int web_admin_person_edit_post(struct ush_request *rq);
+int web_admin_export(struct ush_request *rq);
+int web_admin_export_post(struct ush_request *rq);
+int web_admin_scan(struct ush_request *rq);
+int web_admin_scan_code(struct ush_request *rq);
+int web_admin_scan_post(struct ush_request *rq);
+
+/* ---- admin_staff.c --------------------------------------------------------------------------- */
+
+extern const struct ush_record user_form_record, device_form_record, id_form_record,
+    audit_query_record, person_erase_form_record;
+int web_admin_users(struct ush_request *rq);
+int web_admin_user_post(struct ush_request *rq);
+int web_admin_devices(struct ush_request *rq);
+int web_admin_device_post(struct ush_request *rq);
+int web_admin_device_revoke(struct ush_request *rq);
+int web_admin_audit(struct ush_request *rq);
+int web_admin_mail(struct ush_request *rq);
+int web_admin_mail_retry(struct ush_request *rq);
+int web_admin_mail_pause(struct ush_request *rq);
+int web_admin_mail_resume(struct ush_request *rq);
+int web_admin_privacy(struct ush_request *rq);
+int web_admin_privacy_person(struct ush_request *rq);
+int web_admin_privacy_due(struct ush_request *rq);
 
 /* ---- admin_home.c ---------------------------------------------------------------------------- */
 

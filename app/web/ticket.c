@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "domain/ics.h"
+#include "web/admin.h"
 #include "web/handlers.h"
 #include "web/pages.h"
 
@@ -194,12 +195,16 @@ int web_ticket_ics(struct ush_request *rq)
     return reply_buf(rq, "text/calendar; charset=utf-8", &out);
 }
 
-/* What a camera opens: says what the ticket is for, and nothing about whose it is. */
+/* What a camera opens: says what the ticket is for, and nothing about whose it is. At the door it
+ * leads to the page that lets in. */
 int web_ticket_scan(struct ush_request *rq)
 {
     struct web *w = web_of(rq);
+    struct caller *c;
     int64_t id, rev;
     keep_private(rq);
+    if (caller_find(rq, &c) == 0 && may(c, ACCESS_SCAN))
+        return reply_done(rq, "/admin/scan/%.*s", USH_PR(ush_param(rq, "ticket")));
     if (ticket_parse(&w->fest.keys, ush_param(rq, "ticket"), &id, &rev) < 0)
         return ush_problem(rq, &problem_no_registration, "This is not a ticket of this fest.");
     struct event_list *list EVENTS_HELD = NULL;

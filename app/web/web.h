@@ -18,6 +18,11 @@
  *     admin.c          the organisers' pages: their frame, and in admin.h what they share
  *     admin_login.c    login, the first owner, pairing a phone
  *     admin_home.c     the dashboard
+ *     admin_events.c   events: list, form, places, import
+ *     admin_words.c    what those pages say in words
+ *     admin_people.c   people: lists, one, corrections, export
+ *     admin_scan.c     the door
+ *     admin_staff.c    users, devices, audit, mail, privacy
  *
  * A handler is straight-line code: it may wait, and its answer is one call. A handler that fails
  * returns a negative code, which becomes a problem document or a problem page.

@@ -17,6 +17,7 @@ class Form:
         self.fields = {}
         self.ticks = {}  # name -> value that is sent when ticked
         self.buttons = []
+        self.presses = {}  # name of a button -> the values it may send
         self.required = set()
 
 
@@ -24,6 +25,7 @@ class _Reader(html.parser.HTMLParser):
     def __init__(self, page):
         super().__init__(convert_charrefs=True)
         self.page, self.stack, self.link = page, [], None
+        self.select = self.area = None
 
     def handle_starttag(self, tag, attributes):
         a = {k: v if v is not None else "" for k, v in attributes}
@@ -37,6 +39,16 @@ class _Reader(html.parser.HTMLParser):
             self._input(page.forms[-1], a)
         elif tag == "button" and page.forms:
             page.forms[-1].buttons.append("")
+            if "name" in a:
+                page.forms[-1].presses.setdefault(a["name"], []).append(a.get("value", ""))
+        elif tag == "select" and page.forms and "name" in a:
+            self.select = a["name"]
+        elif tag == "option" and page.forms and self.select:
+            if "selected" in a or self.select not in page.forms[-1].fields:
+                page.forms[-1].fields[self.select] = a.get("value")
+        elif tag == "textarea" and page.forms and "name" in a:
+            self.area = a["name"]
+            page.forms[-1].fields[self.area] = ""
         elif tag == "a":
             self.link = [a.get("href", ""), ""]
         elif tag == "meta":
@@ -59,6 +71,10 @@ class _Reader(html.parser.HTMLParser):
             form.required.add(name)
 
     def handle_endtag(self, tag):
+        if tag == "select":
+            self.select = None
+        if tag == "textarea":
+            self.area = None
         if tag == "a" and self.link:
             self.page.links.append((self.link[0], " ".join(self.link[1].split())))
             self.link = None
@@ -67,6 +83,11 @@ class _Reader(html.parser.HTMLParser):
 
     def handle_data(self, data):
         top = self.stack[-1] if self.stack else None
+        if self.area:
+            form = self.page.forms[-1]
+            form.fields[self.area] += data if form.fields[self.area] else data.removeprefix("\n")
+        elif self.select and self.page.forms[-1].fields.get(self.select, "") is None:
+            self.page.forms[-1].fields[self.select] = data.strip()
         if top == "title":
             self.page.title += data
             return
@@ -131,7 +152,8 @@ class Browser:
         fields = dict(form.fields)
         for name, value in typed.items():
             name = name.replace("__", ".")
-            assert name in fields or name in form.ticks, f"the form has no field {name}"
+            assert name in fields or name in form.ticks or value in form.presses.get(name, ()), \
+                f"the form has no field {name}"
             fields[name] = value
         return list(fields.items())
 
