@@ -88,8 +88,6 @@ const struct ush_setting settings_table[] = {
         .doc = "largest body of a registration"),
     ROW("MAX_IMPORT", BYTES, max_import, "5M", .min = 1024, .max = 64 << 20,
         .doc = "largest file for import"),
-    ROW("RETENTION_DAYS", INT, retention_days, "90", .max = 3650,
-        .doc = "days after an event until usher purge erases its people; 0 = never"),
     ROW("LOG", TEXT, log, "stderr", .at_start = true, .doc = "stderr, or a file that USR1 reopens"),
     ROW("LOG_LEVEL", CHOICE, log_level, "info", .choices = "error|warn|info|debug",
         .doc = "least level that is written"),

@@ -41,10 +41,9 @@ struct settings {
     const char *tz, *name, *contact;
     int64_t retention_days; /* 0 = never erased by itself */
     int64_t max_body, max_import;
-    int64_t retention_days; /* after an event; 0 = nothing is erased by age */
-    const char *log;        /* "stderr" or a file */
-    int log_level;          /* enum ush_log_level */
-    int log_format;         /* 0 = text, 1 = json */
+    const char *log; /* "stderr" or a file */
+    int log_level;   /* enum ush_log_level */
+    int log_format;  /* 0 = text, 1 = json */
 };
 
 extern const struct ush_setting settings_table[];

@@ -56,16 +56,14 @@ static int show_event(struct ush_request *rq, bool asks_cancel)
     struct event_entry e;
     struct ush_buf svg, b;
     USH_TRY(event_of_slug(rq, &e));
-    struct event_page_view v = {
-        .event = &e, .now_ms = ush_wall_ms(), .asks_cancel = asks_cancel};
+    struct event_page_view v = {.event = &e, .now_ms = ush_wall_ms(), .asks_cancel = asks_cancel};
     v.mails = e.seats.taken + e.seats.waiting;
     v.link = ush_arena_printf(rq->arena, "%s/e/%.*s", web_of(rq)->settings->base_url,
                               USH_PR(e.event.slug));
-    v.message = ush_arena_printf(rq->arena, "%.*s\n%.*s (%.*s)%s%.*s\nRegister: %.*s",
-                                 USH_PR(e.event.title),
-                                 USH_PR(event_when(rq->arena, &e.event, e.event.starts_at)),
-                                 USH_PR(e.event.tz), e.event.venue.len ? ", " : "",
-                                 USH_PR(e.event.venue), USH_PR(v.link));
+    v.message = ush_arena_printf(
+        rq->arena, "%.*s\n%.*s (%.*s)%s%.*s\nRegister: %.*s", USH_PR(e.event.title),
+        USH_PR(event_when(rq->arena, &e.event, e.event.starts_at)), USH_PR(e.event.tz),
+        e.event.venue.len ? ", " : "", USH_PR(e.event.venue), USH_PR(v.link));
     ush_buf_init(&svg, PAGE_BYTES_MAX);
     if (qr_svg(v.link, USH_T("QR code of the link to the event"), &svg) == 0)
         v.svg = ush_buf_text(&svg);
@@ -209,8 +207,7 @@ static ush_text local_time(const struct zone *z, int64_t wall_ms, struct ush_are
 }
 
 /* The form of a stored event. */
-static int form_of(const struct event_entry *entry, struct ush_arena *arena,
-                   struct event_form *ret)
+static int form_of(const struct event_entry *entry, struct ush_arena *arena, struct event_form *ret)
 {
     const struct event *e = &entry->event;
     const struct seats *s = &entry->seats;
@@ -219,15 +216,28 @@ static int form_of(const struct event_entry *entry, struct ush_arena *arena,
     bool endless = !USH_HAS(s, seats_waitlist_capacity);
     USH_TRY(tz.at ? zone_load(tz.at, arena, &z) : USH_ELIMIT);
     *ret = (struct event_form){
-        .slug = e->slug, .title = e->title, .category = e->category, .venue = e->venue,
-        .tz = e->tz, .kind = e->kind, .dedupe = e->dedupe, .summary = e->summary,
-        .description = e->description, .capacity = s->capacity, .team_min = e->team_min,
-        .team_max = e->team_max, .school_limit = s->school_limit, .grade_min = e->grade_min,
-        .grade_max = e->grade_max, .version = e->version,
-        .starts = local_time(z, e->starts_at, arena), .ends = local_time(z, e->ends_at, arena),
-        .opens = local_time(z, s->opens_at, arena), .closes = local_time(z, s->closes_at, arena),
-        .waitlist = endless ? USH_T("unlimited") : optional_number(arena, true,
-                                                                   s->waitlist_capacity),
+        .slug = e->slug,
+        .title = e->title,
+        .category = e->category,
+        .venue = e->venue,
+        .tz = e->tz,
+        .kind = e->kind,
+        .dedupe = e->dedupe,
+        .summary = e->summary,
+        .description = e->description,
+        .capacity = s->capacity,
+        .team_min = e->team_min,
+        .team_max = e->team_max,
+        .school_limit = s->school_limit,
+        .grade_min = e->grade_min,
+        .grade_max = e->grade_max,
+        .version = e->version,
+        .starts = local_time(z, e->starts_at, arena),
+        .ends = local_time(z, e->ends_at, arena),
+        .opens = local_time(z, s->opens_at, arena),
+        .closes = local_time(z, s->closes_at, arena),
+        .waitlist =
+            endless ? USH_T("unlimited") : optional_number(arena, true, s->waitlist_capacity),
     };
     if (USH_HAS(s, seats_capacity))
         USH_SET(ret, event_form_capacity);
@@ -246,9 +256,11 @@ static int show_form(struct ush_request *rq, int status, struct event_form_view 
                      ush_text trouble)
 {
     v->now_ms = ush_wall_ms();
-    struct admin_frame f = admin_frame_of(
-        rq, v->slug.at ? ush_arena_printf(rq->arena, "Edit %.*s", USH_PR(v->form->title))
-                       : USH_T("New event"), "/admin/events");
+    struct admin_frame f =
+        admin_frame_of(rq,
+                       v->slug.at ? ush_arena_printf(rq->arena, "Edit %.*s", USH_PR(v->form->title))
+                                  : USH_T("New event"),
+                       "/admin/events");
     f.trouble = trouble;
     struct ush_buf b;
     ush_buf_init(&b, PAGE_BYTES_MAX);
@@ -306,9 +318,9 @@ int web_admin_event_post(struct ush_request *rq)
     USH_TRY(r);
     events_forget(fest);
     if (ush_text_equal(report.action, USH_T("error")))
-        return show_form(rq, 409, &v,
-                         ush_arena_printf(rq->arena, "Nothing is stored: %.*s.",
-                                          USH_PR(report.text)));
+        return show_form(
+            rq, 409, &v,
+            ush_arena_printf(rq->arena, "Nothing is stored: %.*s.", USH_PR(report.text)));
     if (saves)
         return reply_done(rq, "/admin/events/%.*s?done=saved", USH_PR(in->slug));
     v.planned = &planned;

@@ -106,8 +106,7 @@ static int open_person(struct ush_request *rq, struct registration_view *ret)
 
 static ush_text path_of(struct ush_request *rq)
 {
-    return ush_arena_printf(rq->arena, "/admin/people/%.*s",
-                            USH_PR(ush_param(rq, "registration")));
+    return ush_arena_printf(rq->arena, "/admin/people/%.*s", USH_PR(ush_param(rq, "registration")));
 }
 
 int web_admin_person(struct ush_request *rq)
@@ -129,8 +128,8 @@ int web_admin_person(struct ush_request *rq)
     USH_TRY(registration_mails(fest, id, rq->arena, &v.mails));
     const struct audit_filter filter = {.registration = id, .limit = 200};
     USH_TRY(audit_read(fest, &filter, rq->arena, &v.audit));
-    struct admin_frame f = admin_frame_of(
-        rq, ush_arena_printf(rq->arena, "Registration %s", v.code), "/admin/people");
+    struct admin_frame f =
+        admin_frame_of(rq, ush_arena_printf(rq->arena, "Registration %s", v.code), "/admin/people");
     struct ush_buf b;
     ush_buf_init(&b, PAGE_BYTES_MAX);
     page_admin_person(&b, &f, &v);
@@ -177,9 +176,8 @@ int web_admin_person_erase(struct ush_request *rq)
     struct registration_view reg;
     struct change_result result;
     USH_TRY(open_person(rq, &reg));
-    const struct erase in = {.registration = reg.registration.id,
-                             .position = EVERYBODY,
-                             .actor = caller_of(rq)->actor};
+    const struct erase in = {
+        .registration = reg.registration.id, .position = EVERYBODY, .actor = caller_of(rq)->actor};
     USH_TRY(registration_erase(&web_of(rq)->fest, &in, &result, rq->arena));
     return reply_change(rq, &result, "erased", "%.*s", USH_PR(path_of(rq)));
 }
@@ -256,13 +254,18 @@ int web_admin_person_edit_post(struct ush_request *rq)
     if (rq->faults)
         return show_edit(rq, 422, &reg, in, faults, look);
     ush_faults_init(faults, rq->arena);
-    const struct edit_request edit = {
-        .registration = reg.registration.id,
-        .form = {.name = in->name, .email = in->email, .school = in->school, .phone = in->phone,
-                 .grade = in->grade, .team = in->team, .members = in->members.at,
-                 .member_count = in->members.count, .guardian_ok = reg.registration.guardian_ok},
-        .by_organiser = true,
-        .actor = caller_of(rq)->actor};
+    const struct edit_request edit = {.registration = reg.registration.id,
+                                      .form = {.name = in->name,
+                                               .email = in->email,
+                                               .school = in->school,
+                                               .phone = in->phone,
+                                               .grade = in->grade,
+                                               .team = in->team,
+                                               .members = in->members.at,
+                                               .member_count = in->members.count,
+                                               .guardian_ok = reg.registration.guardian_ok},
+                                      .by_organiser = true,
+                                      .actor = caller_of(rq)->actor};
     int r = registration_edit(&web_of(rq)->fest, &edit, rq->arena, faults, &result);
     if (r == USH_EINVAL)
         return show_edit(rq, 422, &reg, in, faults, look);

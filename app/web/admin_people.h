@@ -81,16 +81,16 @@ USH_RECORD(scan_query, SCAN_QUERY_FIELDS)
 USH_RECORD(scan_form, SCAN_FORM_FIELDS)
 
 struct scan_view {
-    ush_text at;                /* slug of the chosen event, or absent */
+    ush_text at; /* slug of the chosen event, or absent */
     const struct event_list *list;
-    ush_text scan;              /* the key of the next scan */
-    ush_text code;              /* what was read, or absent */
-    ush_text result;            /* of SCAN_RESULTS, "not_a_ticket", "ask", or absent */
+    ush_text scan;   /* the key of the next scan */
+    ush_text code;   /* what was read, or absent */
+    ush_text result; /* of SCAN_RESULTS, "not_a_ticket", "ask", or absent */
     const struct checkin_result *found;
     const struct event_entry *event; /* of the registration, or NULL */
     const struct registration_view *registration;
-    struct ush_rows in;         /* who is in */
-    ush_text q;                 /* the search, with */
+    struct ush_rows in; /* who is in */
+    ush_text q;         /* the search, with */
     const struct registration *hits;
     size_t hit_count;
     struct fest *fest;

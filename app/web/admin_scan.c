@@ -166,7 +166,8 @@ int web_admin_scan_post(struct ush_request *rq)
     struct scan_code code;
     struct fest *f = &web_of(rq)->fest;
     struct checkin scan = {.position = USH_HAS(in, scan_form_who) ? in->who : EVERYBODY,
-                           .undo = in->undo, .gate = c->actor};
+                           .undo = in->undo,
+                           .gate = c->actor};
     if (rq->faults || scan_resolve(f, in->code, &code) < 0) {
         v.result = USH_T("not_a_ticket");
         return show_scan(rq, &v);

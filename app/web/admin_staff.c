@@ -94,7 +94,10 @@ int web_admin_user_post(struct ush_request *rq)
     if (id.at && ush_text_i64(id, &put.id) < 0)
         return ush_problem(rq, &ush_problem_not_found, "There is no such user.");
     if (!id.at && (!in->email.len || !in->name.len || !in->password.len))
-        ush_faults_add(faults, !in->name.len ? "name" : !in->email.len ? "email" : "password",
+        ush_faults_add(faults,
+                       !in->name.len    ? "name"
+                       : !in->email.len ? "email"
+                                        : "password",
                        "missing", "Please fill this in");
     if (faults->count)
         return show_users(rq, 422, in, faults);
@@ -150,11 +153,10 @@ int web_admin_device_post(struct ush_request *rq)
     ush_text events = events_of_slugs(list, in->events, rq->arena, &unknown);
     if (unknown.at)
         return ush_problem(rq, &problem_no_event, "There is no event \"%.*s\".", USH_PR(unknown));
-    const struct device_new d = {
-        .name = in->name,
-        .events = ush_text_equal(events, USH_T("[]")) ? USH_NONE : events,
-        .expires_at = ush_wall_ms() + in->hours * HOUR_MS,
-        .actor = caller_of(rq)->actor};
+    const struct device_new d = {.name = in->name,
+                                 .events = ush_text_equal(events, USH_T("[]")) ? USH_NONE : events,
+                                 .expires_at = ush_wall_ms() + in->hours * HOUR_MS,
+                                 .actor = caller_of(rq)->actor};
     USH_TRY(device_add(&w->fest, &d, code, rq->arena));
     v.link = ush_arena_printf(rq->arena, "%s/admin/pair/%s", w->settings->base_url, code);
     ush_buf_init(&svg, PAGE_BYTES_MAX);
@@ -222,9 +224,8 @@ int web_admin_mail_retry(struct ush_request *rq)
 {
     struct fest *fest = &web_of(rq)->fest;
     const struct id_form *in = rq->input;
-    const struct ush_jobs_retry what = {.id = in->id,
-                                        .lane = ush_text_equal(in->lane, USH_T("bulk")) ? "bulk"
-                                                                                        : "mail"};
+    const struct ush_jobs_retry what = {
+        .id = in->id, .lane = ush_text_equal(in->lane, USH_T("bulk")) ? "bulk" : "mail"};
     int n = ush_jobs_retry(fest->db, &what);
     USH_TRY(n);
     USH_TRY(note_mail(rq, "mail_retry", ush_arena_printf(rq->arena, "%d mails", n)));
@@ -258,7 +259,7 @@ int web_admin_mail_resume(struct ush_request *rq)
 
 /* ---- forgetting ------------------------------------------------------------------------------ */
 
-static int show_privacy(struct ush_request *rq, int status, struct privacy_view *v)
+static int show_privacy(struct ush_request *rq, int status, struct erasing_view *v)
 {
     struct web *w = web_of(rq);
     struct ush_buf b;
@@ -274,13 +275,13 @@ static int show_privacy(struct ush_request *rq, int status, struct privacy_view 
 int web_admin_privacy(struct ush_request *rq)
 {
     return show_privacy(
-        rq, 200, &(struct privacy_view){.form = &(struct person_erase_form){0}, .erased = -1});
+        rq, 200, &(struct erasing_view){.form = &(struct person_erase_form){0}, .erased = -1});
 }
 
 int web_admin_privacy_person(struct ush_request *rq)
 {
     const struct person_erase_form *in = rq->input;
-    struct privacy_view v = {.form = in, .faults = rq->faults, .erased = -1};
+    struct erasing_view v = {.form = in, .faults = rq->faults, .erased = -1};
     if (rq->faults || !in->sure)
         return show_privacy(rq, 422, &v);
     int n = person_erase(&web_of(rq)->fest, in->email, caller_of(rq)->actor, rq->arena);
@@ -295,7 +296,7 @@ int web_admin_privacy_due(struct ush_request *rq)
 {
     struct web *w = web_of(rq);
     if (w->settings->retention_days)
-        USH_TRY(erase_overdue(&w->fest, w->settings->retention_days, caller_of(rq)->actor,
-                              rq->arena));
+        USH_TRY(
+            erase_overdue(&w->fest, w->settings->retention_days, caller_of(rq)->actor, rq->arena));
     return reply_done(rq, "/admin/privacy?done=erased");
 }

@@ -63,7 +63,7 @@ struct mail_view {
     F(R, TEXT, email, .format = USH_EMAIL, .max = 254)                                             \
     F(R, BOOL, sure, .optional = true)
 USH_RECORD(person_erase_form, PERSON_ERASE_FIELDS)
-struct privacy_view {
+struct erasing_view {
     int64_t days, due; /* registrations that are due for erasure */
     const struct person_erase_form *form;
     const struct ush_faults *faults;

@@ -9,9 +9,9 @@ ush_text time_words(struct ush_arena *arena, const struct event *e, int64_t wall
 {
     static const char *const days[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
                                        "Thursday", "Friday", "Saturday"};
-    static const char *const months[] = {"January", "February", "March",     "April",
-                                         "May",     "June",     "July",      "August",
-                                         "September", "October", "November", "December"};
+    static const char *const months[] = {"January",   "February", "March",    "April",
+                                         "May",       "June",     "July",     "August",
+                                         "September", "October",  "November", "December"};
     static const struct {
         int64_t ms;
         const char *one;
@@ -23,9 +23,9 @@ ush_text time_words(struct ush_arena *arena, const struct event *e, int64_t wall
         int64_t n = away / units[i].ms;
         if (n < 1)
             continue;
-        distance = ush_arena_printf(arena, "%s%lld %s%s%s", wall_ms > now_ms ? "in " : "",
-                                    (long long)n, units[i].one, n == 1 ? "" : "s",
-                                    wall_ms > now_ms ? "" : " ago");
+        distance =
+            ush_arena_printf(arena, "%s%lld %s%s%s", wall_ms > now_ms ? "in " : "", (long long)n,
+                             units[i].one, n == 1 ? "" : "s", wall_ms > now_ms ? "" : " ago");
         break;
     }
     return ush_arena_printf(arena, "%s %d %s %d, %02d:%02d (%.*s), %.*s", days[c.weekday], c.day,
