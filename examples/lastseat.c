@@ -66,10 +66,10 @@ static int rush(void *is_fixed)
 int main(int argc, char **argv)
 {
     bool is_fixed = argc > 1 && strcmp(argv[1], "fixed") == 0;
-    struct ush_explore_report report;
-    int r =
-        ush_explore(&(struct ush_explore_options){.name = "lastseat"}, rush, &is_fixed, &report);
-    if (r == 0)
+    static struct ush_explore_report report;
+    struct ush_explore_options o = {.name = "lastseat", .quiet = true};
+    if (ush_explore(&o, rush, &is_fixed, &report) == 0)
         printf("lastseat: holds under %llu schedules\n", (unsigned long long)report.schedules);
-    return r != 0;
+    fputs(report.text, stdout);
+    return report.fault != USH_EXPLORE_HELD;
 }

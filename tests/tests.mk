@@ -45,3 +45,11 @@ $(BUILD)/tests/gen/test_pages.c.o: $(BUILD)/tests/gen/test_pages.c
 $(pages_test).c.o: private BASE_FLAGS += -I$(BUILD)/tests -Itests/unit/tools
 $(pages_test).c.o: | $(BUILD)/tests/gen/test_pages.c
 $(pages_test): $(BUILD)/tests/gen/test_pages.c.o
+
+# tests/e2e/test_broken.py breaks one line of a source and links a test with what has become of it:
+# build/broken/NAME/explore from build/broken/NAME/broken.c and the objects in OF.
+$(BUILD)/broken/%/broken.c.o: $(BUILD)/broken/%/broken.c
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -I$(WHERE) -c -o $@ $<
+$(BUILD)/broken/%/explore: $(BUILD)/broken/%/broken.c.o $(OF) $(BUILD)/libapp.a $(BUILD)/libusher.a
+	$(call say,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $< $(OF) $(BUILD)/libapp.a $(BUILD)/libusher.a \
+		$(shell pkg-config --libs check) $(LIBS)

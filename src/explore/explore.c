@@ -18,8 +18,11 @@
  *  3. A schedule that takes two ways is a failure of its own kind and is not shrunk: nothing that
  *     follows from it could be trusted.
  */
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "explore/explore.h"
 
@@ -40,7 +43,7 @@ enum ush_explore_fault ush__explore_run(struct ush__exploration *x, const struct
 {
     struct ush__script *script = &x->script;
     struct ush_sim_options sim = x->o.sim;
-    sim.seed = plan->seed;
+    sim.seed = x->seed = plan->seed;
     sim.order = plan->plays ? USH_SIM_RANDOM : plan->order;
     sim.pct_depth = plan->pct_depth;
     sim.pct_steps = (uint32_t)x->pct_steps;
@@ -368,6 +371,36 @@ static int explain(struct ush__exploration *x, const struct ush__plan *found,
     return 1;
 }
 
+/* ---- a crash --------------------------------------------------------------------------------- */
+
+static const struct ush__exploration *_Atomic exploring; /* NULL: none */
+static const int deadly[] = {SIGABRT, SIGSEGV};
+static struct sigaction before[USH_COUNT(deadly)];
+
+/* A crash of the program under test ends it: the least is to say in which schedule. The loop has
+ * given this thread a stack for it. */
+static void on_crash(int signo __attribute__((unused)), siginfo_t *info __attribute__((unused)),
+                     void *context __attribute__((unused)))
+{
+    const struct ush__exploration *x = exploring;
+    char line[256];
+    int n = 0;
+    if (x)
+        n = snprintf(line, sizeof line, "%s: schedule %llu ends the program, seed %llu\n",
+                     x->o.name, (unsigned long long)x->runs + 1, (unsigned long long)x->seed);
+    if (n > 0 && write(STDERR_FILENO, line, (size_t)n) < 0)
+        n = 0;
+    for (size_t i = 0; i < USH_COUNT(deadly); i++)
+        sigaction(deadly[i], &before[i], NULL); /* it comes again, and ends the process */
+}
+
+static void watch_crashes(void)
+{
+    const struct sigaction a = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    for (size_t i = 0; i < USH_COUNT(deadly); i++)
+        sigaction(deadly[i], &a, &before[i]);
+}
+
 /* ---- public ---------------------------------------------------------------------------------- */
 
 /* The schedule that the caller or the environment wants for this scenario; NULL: explore. */
@@ -443,7 +476,11 @@ int ush_explore(const struct ush_explore_options *o, ush_fn scenario, void *arg,
     struct ush_explore_report *r = calloc(1, sizeof *r);
     x.script.room = USH__CHOICES_MAX;
     x.script.choices = malloc(x.script.room * sizeof *x.script.choices);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_crashes);
+    exploring = &x;
     int result = r && x.script.choices ? explore(&x, r) : -ENOMEM;
+    exploring = NULL;
     if (r && ret_report)
         *ret_report = *r;
     free(x.script.choices);

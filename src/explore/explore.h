@@ -47,6 +47,7 @@ struct ush__exploration {
     struct ush_sim_report sim; /* of the last run */
     int result;
     uint64_t pct_steps; /* of a typical run */
+    uint64_t seed;      /* of the run under way */
     uint64_t runs, choices;
     bool is_complete;
 };

@@ -1,6 +1,7 @@
 """Every program of examples/ does what it says, so that the documents may quote it."""
 
 import json
+import os
 import pathlib
 import re
 import signal
@@ -104,6 +105,19 @@ def test_race_is_found_by_a_seed_and_a_deadlock_is_named():
     assert lines[0].endswith("lost under some seeds") and lines[1].endswith("lost under no seed")
     assert 'waits for mutex "ledger" held by task' in done.stdout
     assert run("race").stdout == done.stdout
+
+
+def test_lastseat_has_a_race_that_is_found_told_and_replayed():
+    program = str(BUILD / "examples/lastseat")
+    found = subprocess.run([program], text=True, capture_output=True, timeout=60)
+    assert found.returncode == 1
+    assert re.search(r"\* student 2 is put off at lastseat\.c:\d+ -> student 3 begins", found.stdout)
+    wish = re.search(r"USH_REPLAY=(\S+)", found.stdout)[1]
+    again = subprocess.run([program], text=True, capture_output=True, timeout=60,
+                           env={**os.environ, "USH_REPLAY": wish})
+    assert again.returncode == 1 and "that update is lost" in again.stdout
+    fixed = subprocess.run([program, "fixed"], text=True, capture_output=True, timeout=60)
+    assert (fixed.returncode, fixed.stdout) == (0, "lastseat: holds under 10000 schedules\n")
 
 
 def test_batch_shares_fsyncs(tmp_path):
