@@ -24,7 +24,7 @@
 #include "domain/mails.h"
 
 enum { ATTEMPT_MS = 45000, MINUTE_MS = 60000, HOUR_MS = 3600000, DAY_MS = 24 * HOUR_MS };
-enum { SETTINGS_PAUSE_MS = 5 * MINUTE_MS, REQUEST_MAX = 1 << 20, REPLY_MAX = 16 << 10 };
+enum { SETTINGS_PAUSE_MS = 5 * MINUTE_MS, REQUEST_MAX = 1 << 20, REPLY_MAX = 256 << 10 };
 
 #define ENVELOPE_FIELDS(F, R) F(R, TEXT, from, .max = 254) F(R, JSON, to)
 USH_RECORD(envelope, ENVELOPE_FIELDS)

@@ -34,7 +34,7 @@
 #include "jobs/jobs.h"
 
 static const uint32_t default_schedule_s[] = {30, 60, 120, 300, 600, 1800, 3600, 0};
-enum { ATTEMPTS = 20, DEADLINE_MS = 45000, STRANGER_MS = 60000 };
+enum { ATTEMPTS = 20, DEADLINE_MS = 45000, STRANGER_MS = 60000, SAY_AGAIN_MS = 10000 };
 
 int64_t ush__slot_lease_ns(const struct ush__slot *s)
 {
@@ -246,10 +246,9 @@ static void say_failing(struct ush__slot *s, const struct ush__job_end *end)
 static void say_paused(struct ush__slot *s, const struct ush__job_end *end)
 {
     struct ush_jobs *jobs = s->job.jobs;
-    int64_t until_ns = ush_now_ns() + end->pause_ms * (int64_t)USH_MS;
     if (!end->pause_ms || ush_now_ns() < jobs->paused_ns)
         return;
-    jobs->paused_ns = until_ns;
+    jobs->paused_ns = ush_now_ns() + SAY_AGAIN_MS * (int64_t)USH_MS;
     ush_warn("jobs.paused", "%s: paused for %lld s after job %lld (%.*s); its row says why",
              jobs->lanes, (long long)(end->pause_ms + 999) / 1000, (long long)s->job.id,
              USH_PR(s->job.kind));

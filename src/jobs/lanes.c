@@ -12,8 +12,9 @@
  * than are left, so no worker holds jobs that may not run, and one row serialises the workers. What
  * a crash or a stop hands back stays counted.
  *
- *   per minute   the claims are paid for one interval after the other (GCRA). After a quiet time
- *                at most BURST_MS of them go at once: what comes due between two looks
+ *   per minute   claims are paid for one interval after the other (GCRA), and may be LATE_MS
+ *                behind: workers look once a second. So after a quiet time one and what comes due
+ *                in LATE_MS go at once
  *   per day      counted from the first claim after the day before has ended
  *
  * Invariants
@@ -29,7 +30,7 @@
 USH_RECORD_DEFINE(ush__jobs_rest, USH__JOBS_REST_FIELDS)
 USH_RECORD_DEFINE(ush__lane_counts, USH__LANE_COUNTS_FIELDS)
 
-enum { MINUTE_MS = 60000, DAY_MS = 24 * 3600000, BURST_MS = 1500 };
+enum { MINUTE_MS = 60000, DAY_MS = 24 * 3600000, LATE_MS = 1500 };
 
 /* ---- pausing -------------------------------------------------------------------------------- */
 
@@ -105,15 +106,25 @@ static ush_text first_of(ush_text lanes)
     return ush_text_cut(&lanes, ',');
 }
 
-/* How many may go now at so many a minute, and when the next may. */
-static int64_t paced(const struct ush__lane_counts *c, int64_t per_minute, int64_t now_ms,
-                     int64_t *ret_next_ms)
+struct pace {
+    int64_t interval_ms, burst_ms;
+    int64_t from_ms; /* the next claim is paid for from then on */
+};
+
+static struct pace pace_of(const struct ush__lane_counts *c, int64_t per_minute, int64_t now_ms)
 {
-    int64_t interval = (MINUTE_MS + per_minute - 1) / per_minute;
-    int64_t burst = interval > BURST_MS ? interval : BURST_MS;
-    int64_t from = c->paced_until > now_ms ? c->paced_until : now_ms;
-    *ret_next_ms = from - burst + interval;
-    return (now_ms + burst - from) * per_minute / MINUTE_MS;
+    struct pace p = {.interval_ms = (MINUTE_MS + per_minute - 1) / per_minute, .from_ms = now_ms};
+    p.burst_ms = p.interval_ms + LATE_MS;
+    bool is_ahead = c->paced_until > now_ms + 2 * p.burst_ms; /* the clock was put back */
+    if (c->paced_until > now_ms && !is_ahead)
+        p.from_ms = c->paced_until;
+    return p;
+}
+
+/* How many may go now at so many a minute. */
+static int64_t pace_room(struct pace p, int64_t per_minute, int64_t now_ms)
+{
+    return (now_ms + p.burst_ms - p.from_ms) * per_minute / MINUTE_MS;
 }
 
 int ush__lanes_allow(struct ush_tx *tx, const struct ush__jobs_claim *in,
@@ -130,14 +141,16 @@ int ush__lanes_allow(struct ush_tx *tx, const struct ush__jobs_claim *in,
         n = ush_one(tx, &counts, &ush__lane_counts_record, &c, USH_VALUES(lane));
     }
     USH_TRY(n);
-    if (tx->now_ms >= c.day_at + DAY_MS) {
+    /* Far before it: the clock was put back. A little before: another host's is behind. */
+    if (tx->now_ms >= c.day_at + DAY_MS || tx->now_ms < c.day_at - DAY_MS) {
         c.day_at = tx->now_ms;
         c.day_count = 0;
     }
-    int64_t left = in->per_day ? in->per_day - c.day_count : in->limit, next;
+    int64_t left = in->per_day ? in->per_day - c.day_count : in->limit;
     if (left < *ret_allowed)
         *ret_allowed = left;
-    left = in->per_minute ? paced(&c, in->per_minute, tx->now_ms, &next) : in->limit;
+    if (in->per_minute)
+        left = pace_room(pace_of(&c, in->per_minute, tx->now_ms), in->per_minute, tx->now_ms);
     if (left < *ret_allowed)
         *ret_allowed = left;
     if (*ret_allowed < 0)
@@ -151,18 +164,20 @@ int ush__lanes_spend(struct ush_tx *tx, const struct ush__jobs_claim *in,
 {
     if (!in->per_minute && !in->per_day)
         return 0;
-    int64_t now = tx->now_ms, next;
+    int64_t now = tx->now_ms;
+    struct pace p = {0};
     c->day_count += count;
-    if (in->per_minute && count) {
-        int64_t from = c->paced_until > now ? c->paced_until : now;
-        c->paced_until = from + (count * MINUTE_MS + in->per_minute - 1) / in->per_minute;
+    if (in->per_minute) {
+        p = pace_of(c, in->per_minute, now);
+        p.from_ms += (count * MINUTE_MS + in->per_minute - 1) / in->per_minute;
+        c->paced_until = p.from_ms;
     }
     if (count)
         USH_TRY(ush_exec(tx, &spend,
                          USH_VALUES(first_of(in->lanes), c->paced_until, c->day_at, c->day_count)));
-    if (in->per_minute && paced(c, in->per_minute, now, &next) < 1)
+    if (in->per_minute && pace_room(p, in->per_minute, now) < 1)
         USH_TRY(ush__lanes_pause(
-            tx, in->lanes, next,
+            tx, in->lanes, p.from_ms - p.burst_ms + p.interval_ms,
             ush_arena_printf(tx->arena, "%lld a minute are allowed", (long long)in->per_minute)));
     if (in->per_day && c->day_count >= in->per_day)
         USH_TRY(ush__lanes_pause(

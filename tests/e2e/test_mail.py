@@ -80,19 +80,19 @@ def test_a_daily_cap(fest, sink):
 
 @pytest.mark.on("sqlite")
 def test_a_rate(fest, sink):
-    """60 a minute: eight mails take seven seconds, whoever sends them."""
+    """120 a minute: twelve mails take five seconds, whoever sends them."""
     fest.add_event(SOON, 50)
-    server = serve(fest, sink, USHER_MAIL_RATE_PER_MIN="60")
-    for number in range(8):
+    server = serve(fest, sink, USHER_MAIL_RATE_PER_MIN="120")
+    for number in range(12):
         assert server.register(SOON, number).status == 201
     assert wait_for("a pause", lambda: status(fest)["paused"])[0]["reason"] == (
-        "60 a minute are allowed")
-    assert len(sink.accepted()) <= 4
-    wait_for("all", lambda: len(sink.accepted()) == 8)
+        "120 a minute are allowed")
+    assert len(sink.accepted()) <= 6
+    wait_for("all", lambda: len(sink.accepted()) == 12)
     assert server.stop() == 0
     with fest.database() as db:
         first, last = db.execute("SELECT min(ended_at), max(ended_at) FROM jobs").fetchone()
-    assert 5000 < last - first < 15000
+    assert 4000 < last - first < 10000
     assert {(row["state"], row["failures"]) for row in jobs(fest)} == {(2, 0)}
 
 

@@ -197,6 +197,7 @@ FETCH_TEST(no_reply_is_an_error)
 {
     begin();
     ck_assert_int_eq(ask("/close"), -ECONNRESET);
+    ck_assert(reply.was_sent);
     ck_assert_int_eq(ask("/short"), -ECONNRESET);
     ck_assert_int_eq(ask("/garbage"), USH_EPROTO);
     ck_assert_int_eq(ask("/", .body = USH_T("0123456789"), .reply_max_bytes = 20), USH_ELIMIT);
@@ -207,6 +208,7 @@ FETCH_TEST(no_reply_is_an_error)
     ck_assert_int_eq(ush_fetch_http(f, &file, &reply), USH_EINVAL);
     port = 1;
     ck_assert_int_eq(ask("/"), -ECONNREFUSED);
+    ck_assert(!reply.was_sent);
     return end();
 }
 
@@ -218,6 +220,7 @@ FETCH_TEST(the_scope_owns_the_time)
         struct ush_scope s;
         ush_scope_open(&s, &(struct ush_scope_options){.deadline_ns = start + 100 * USH_MS});
         ck_assert_int_eq(ask("/hang"), -ETIMEDOUT);
+        ck_assert(reply.was_sent);
         ush_scope_close(&s);
         ck_assert_int_lt((ush_now_ns() - start) / USH_MS, 10000);
     }
