@@ -45,7 +45,7 @@ say = @printf '  %-6s %s\n' $(1) $(2);
 endif
 
 .PHONY: all deps deps-test run stack test test-unit test-e2e test-asan test-tsan test-valgrind fuzz lint bench \
-	clean help format examples
+	screenshots clean help format examples
 .DEFAULT_GOAL := all
 # All cores, unless the caller said how many.
 jobs = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -153,6 +153,10 @@ format: ## rewrite the sources in the house form
 bench: deps-test ## measure, print one table
 	@$(MAKE) --no-print-directory $(jobs) build-all $(bench)
 	@bench/run
+
+screenshots: deps-test ## pictures of the main pages, in docs/pictures
+	@$(MAKE) --no-print-directory $(jobs) build-all
+	@tools/screenshots
 
 clean: ## remove build/
 	rm -rf build
