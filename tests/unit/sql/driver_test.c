@@ -466,6 +466,45 @@ DRIVER_TEST(a_savepoint_undoes_only_what_is_in_it)
     return 0;
 }
 
+/* What is not waited for fails at the end of the savepoint, and is undone with it. */
+static const struct ush_statement note_add_later = {
+    "note add later", "INSERT INTO notes (key, body, at) VALUES ($1, 'later', 0)"};
+
+static int add_later(struct ush_tx *tx, void *arg)
+{
+    const int64_t *keys = arg;
+    for (int i = 0; i < 2; i++) {
+        int r = ush_exec_later(tx, &note_add_later, USH_VALUES(keys[i]));
+        USH_TRY(r);
+    }
+    return 0;
+}
+
+static int later_run(struct ush_tx *tx, const void *in __attribute__((unused)),
+                     void *out __attribute__((unused)))
+{
+    static const int64_t good[] = {1, 2}, twice[] = {3, 1}, more[] = {3, 4};
+    ck_assert_int_eq(ush_savepoint(tx, add_later, (void *)good), 0);
+    ck_assert_int_eq(ush_savepoint(tx, add_later, (void *)twice), USH_ECONFLICT);
+    ck_assert_str_eq(ush_tx_constraint(tx), "notes.key");
+    ck_assert_int_eq(ush_savepoint(tx, add_later, (void *)more), 0);
+    return 0;
+}
+
+DRIVER_TEST(what_is_not_waited_for_fails_with_its_savepoint)
+{
+    static const struct ush_operation later = {"later", &count_row_record, .run = later_run};
+    static const struct ush_operation *const operations[] = {&later, NULL};
+    int error = 0;
+    struct ush_db_options o = {arg, USH_DB_LOCAL, operations};
+    struct ush_db *db = ush_db_open(&o, &error);
+    ck_assert_int_eq(ush_migrate(db, &(struct ush_migrate_options){notes_migrations, 1}), 1);
+    ck_assert_int_eq(ush_change(db, &later, &(struct count_row){1, 1}, NULL, ush_task_arena()), 0);
+    ck_assert_int_eq(notes_stored(db), 4);
+    ush_db_close(db);
+    return 0;
+}
+
 /* A constraint that is looked at only by COMMIT fails one operation, not its batch. */
 static const struct ush_migration deferred[] = {
     {1, "deferred",
@@ -525,6 +564,7 @@ int main(void)
                         DRIVERS);
     tcase_add_loop_test(tc, one_bad_input_makes_the_others_run_one_by_one, 0, DRIVERS);
     tcase_add_loop_test(tc, a_savepoint_undoes_only_what_is_in_it, 0, DRIVERS);
+    tcase_add_loop_test(tc, what_is_not_waited_for_fails_with_its_savepoint, 0, DRIVERS);
     tcase_add_loop_test(tc, a_conflict_at_commit_is_its_own_operations, 0, DRIVERS);
     suite_add_tcase(s, tc);
     tc = tcase_create("mistakes");

@@ -4,6 +4,9 @@
  *
  * One server per test program, one database per test. PostgreSQL refuses to run as root, so then
  * it runs as the user that Debian's package makes. fsync is on, as in service.
+ *
+ * A test that stops servers, or wants other settings, makes a copy of its own (pg_clone): a hot
+ * standby in a folder inside that of the first, which ends with the test's process.
  */
 #ifndef TESTS_SQL_PG_H
 #define TESTS_SQL_PG_H
@@ -26,10 +29,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static struct {
+struct pg_cluster {
     char folder[64], bin[128];
     pid_t pid, owner;
-} pg;
+    int port; /* part of the name of the socket too; 0 = 5432 */
+};
+static struct pg_cluster pg;
 
 static void pg_die(const char *what)
 {
@@ -49,13 +54,11 @@ static pid_t pg_spawn(const char *const *arguments)
     if (who && (setgroups(0, NULL) < 0 || setgid(who->pw_gid) < 0 || setuid(who->pw_uid) < 0))
         pg_die("setuid");
     prctl(PR_SET_PDEATHSIG, SIGQUIT);
-    char log[96];
-    snprintf(log, sizeof log, "%s/log", pg.folder);
-    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-    dup2(fd, 1);
-    dup2(fd, 2);
     if (chdir(pg.folder) < 0)
         pg_die(pg.folder);
+    int fd = open("log", O_WRONLY | O_CREAT | O_APPEND, 0600);
+    dup2(fd, 1);
+    dup2(fd, 2);
     execv(path, (char *const *)arguments);
     pg_die(path);
     return -1;
@@ -64,7 +67,8 @@ static pid_t pg_spawn(const char *const *arguments)
 static const char *pg_url(const char *database)
 {
     static char url[192];
-    snprintf(url, sizeof url, "postgresql:///%s?host=%s&user=postgres", database, pg.folder);
+    snprintf(url, sizeof url, "postgresql:///%s?host=%s&port=%d&user=postgres", database, pg.folder,
+             pg.port ? pg.port : 5432);
     return url;
 }
 
@@ -102,8 +106,6 @@ static void pg_start(void)
                                   "data",
                                   "-k",
                                   pg.folder,
-                                  "-c",
-                                  "listen_addresses=",
                                   "-c",
                                   "max_connections=60",
                                   "-c",
@@ -143,6 +145,24 @@ static void pg_remove(void)
         perror(command);
 }
 
+/* A folder of the user that the server runs as. */
+static void pg_own(const char *path)
+{
+    const struct passwd *who = getuid() == 0 ? getpwnam("postgres") : NULL;
+    if (who && chown(path, who->pw_uid, who->pw_gid) < 0)
+        pg_die(path);
+}
+
+/* Adds lines to the settings of the cluster, before it is started. */
+static void pg_configure(const char *lines)
+{
+    char path[96];
+    snprintf(path, sizeof path, "%s/data/postgresql.conf", pg.folder);
+    FILE *f = fopen(path, "a");
+    if (!f || fprintf(f, "%s\n", lines) < 0 || fclose(f) != 0)
+        pg_die(path);
+}
+
 /* To be called once, by main, before the tests are run. */
 static void pg_make(void)
 {
@@ -154,9 +174,7 @@ static void pg_make(void)
     strcpy(pg.folder, "/tmp/usher-pg-XXXXXX");
     if (!mkdtemp(pg.folder))
         pg_die(pg.folder);
-    const struct passwd *who = getuid() == 0 ? getpwnam("postgres") : NULL;
-    if (who && chown(pg.folder, who->pw_uid, who->pw_gid) < 0)
-        pg_die(pg.folder);
+    pg_own(pg.folder);
     static const char *const initdb[] = {
         "initdb",           "-D", "data", "-A", "trust", "-U", "postgres", "--no-sync",
         "--locale=C.UTF-8", NULL};
@@ -165,7 +183,31 @@ static void pg_make(void)
         pg_die("initdb");
     pg.owner = getpid();
     atexit(pg_remove);
+    pg_configure("listen_addresses = ''");
     pg_start();
+}
+
+/* Makes a hot standby of the cluster, which `pg` is from then on; the first one is returned. More
+ * settings are added to it, and the port, unless that is 0. Only in the process of a test. */
+__attribute__((unused)) static struct pg_cluster pg_clone(const char *settings, int port)
+{
+    struct pg_cluster first = pg;
+    const char *const copy[] = {"pg_basebackup", "-h", first.folder, "-U",   "postgres",  "-D",
+                                "data",          "-R", "-c",         "fast", "--no-sync", NULL};
+    int status;
+    strncat(pg.folder, "/standby", sizeof pg.folder - strlen(pg.folder) - 1);
+    char command[96];
+    snprintf(command, sizeof command, "rm -rf '%s'", pg.folder);
+    if (system(command) != 0 || mkdir(pg.folder, 0755) < 0)
+        pg_die(pg.folder);
+    pg_own(pg.folder);
+    if (waitpid(pg_spawn(copy), &status, 0) < 0 || status != 0)
+        pg_die("pg_basebackup");
+    pg_configure("fsync = off"); /* what is asked of it is not what a power cut leaves */
+    pg_configure(settings);
+    pg.port = port;
+    pg_start();
+    return first;
 }
 
 /* Runs a statement as the administrator and returns the first value of its result, or "". */
