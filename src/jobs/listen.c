@@ -254,5 +254,7 @@ int ush__feed_listen(void *feed)
         if (r < 0)
             ush_sleep(PAUSE_MS * (int64_t)USH_MS);
     }
+    f->jobs->is_fed = false; /* nobody listens any more */
+    ush__jobs_wake(f->jobs);
     return 0;
 }
