@@ -222,7 +222,8 @@ int ush_read(struct ush_db *db, int (*fn)(struct ush_tx *view, void *arg), void 
  * Texts of *ret_out live in `arena`. USH_EFULL when queue_max are waiting; USH_ESTORAGE when the
  * disk is full or the file read-only (nothing was stored); USH_EUNAVAILABLE when no writer came in
  * time (nothing was stored, or it will be found by its keys); -ETIMEDOUT / -ECANCELED only before
- * the operation was sent. May suspend.
+ * the operation was sent. After that the call stays for the truth when its scope ends, on SQLite at
+ * most two seconds longer: if the writer hangs it is USH_EUNAVAILABLE then. May suspend.
  */
 int ush_change(struct ush_db *db, const struct ush_operation *op, const void *in, void *ret_out,
                struct ush_arena *arena);

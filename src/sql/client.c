@@ -11,8 +11,9 @@
  *              settled
  *
  *  1. A change that has never been sent may be withdrawn: -ECANCELED and -ETIMEDOUT mean that
- *     nothing happened. Once sent it may be on the disk, so its task stays until the truth is
- *     known, deaf to its deadline.
+ *     nothing happened. Once sent it may be on the disk, so its task stays for the truth. But not
+ *     for ever, for the writer may hang: LAST_WORD after the end of its scope the change ends with
+ *     USH_EUNAVAILABLE, and an answer that still comes is dropped.
  *  2. When the connection is lost, unanswered changes go back to the front of the queue in the
  *     order in which they were sent, and are sent again; by its keys an operation knows its own
  *     earlier effect.
@@ -35,6 +36,7 @@ enum {
     TRIES_MAX = 5,
     SEND_BYTES = 64 << 10, /* one send carries about this much at most */
 };
+#define LAST_WORD_NS (2 * USH_SECOND)
 #define PAUSE_MIN_NS (5 * (int64_t)USH_MS)
 #define PAUSE_MAX_NS (200 * (int64_t)USH_MS)
 
@@ -47,8 +49,9 @@ struct request {
     void *ret_out;
     struct ush_arena *arena;
     uint64_t id;
-    int64_t give_up_ns; /* while WAITING and no writer is there; ascending along the queue */
-    uint32_t tries;     /* times it was sent */
+    int64_t give_up_ns;   /* while WAITING and no writer is there; ascending along the queue */
+    int64_t last_word_ns; /* set when the scope of a change that was sent has ended */
+    uint32_t tries;       /* times it was sent */
 };
 
 struct ush__client {
@@ -60,7 +63,9 @@ struct ush__client {
     struct ush_event answer; /* never set: what a waiting task shows in a dump */
     struct ush_event ended;
     struct ush_alarm patience; /* set while there is no writer and something waits */
-    struct ush_scope *scope;   /* of the connecting task; NULL before it began and after its end */
+    struct ush_alarm last_word;
+    uint32_t unclaimed;      /* answers on this connection that nobody waits for any more */
+    struct ush_scope *scope; /* of the connecting task; NULL before it began and after its end */
     bool is_up, is_closing, is_lost; /* lost: said so in the log */
     int fd;
     struct ush_buf in, out;
@@ -108,12 +113,36 @@ static void arm_patience(struct ush__client *c)
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
+static void end_waits(struct ush_alarm *alarm)
+{
+    struct ush__client *c = USH_CONTAINER(alarm, struct ush__client, last_word);
+    struct ush_link *const lists[] = {&c->waiting, &c->sent};
+    int64_t now_ns = ush_now_ns(), next_ns = USH_NEVER;
+    for (size_t i = 0; i < USH_COUNT(lists); i++) {
+        USH_EACH_SAFE (lists[i], l) {
+            struct request *r = request_of(l);
+            if (r->last_word_ns > now_ns)
+                next_ns = r->last_word_ns < next_ns ? r->last_word_ns : next_ns;
+            if (!r->last_word_ns || r->last_word_ns > now_ns)
+                continue;
+            c->unclaimed += lists[i] == &c->sent;
+            settle(c, r, USH_EUNAVAILABLE);
+        }
+    }
+    if (next_ns != USH_NEVER)
+        ush_alarm_set(alarm, next_ns, end_waits);
+}
+
 static bool withdraw(struct ush_task *t)
 {
     struct request *r = t->wait_data;
-    if (r->tries > 0)
-        return false;
     struct ush__client *c = USH_CONTAINER(t->wait_object, struct ush__client, answer);
+    if (r->tries > 0) {
+        r->last_word_ns = ush_now_ns() + LAST_WORD_NS;
+        if (!c->last_word.id)
+            ush_alarm_set(&c->last_word, r->last_word_ns, end_waits);
+        return false;
+    }
     ush_list_del(&r->link);
     c->o.stats->waiting = --c->count;
     return true;
@@ -211,8 +240,12 @@ static struct request *find_sent(struct ush__client *c, uint64_t id)
 static int take_answer(struct ush__client *c, const struct ush__frame *f, ush_text body)
 {
     struct request *r = find_sent(c, f->id);
-    if (!r)
-        return USH_EPROTO;
+    if (!r) {
+        if (c->unclaimed == 0)
+            return USH_EPROTO;
+        c->unclaimed--;
+        return 0;
+    }
     int result = f->code;
     if (result >= 0 && r->op->out && r->ret_out) {
         ush_text packed = ush_arena_copy(r->arena, body);
@@ -276,6 +309,7 @@ static bool is_never(const struct ush__client *c __attribute__((unused)))
 /* Speaks with the writer until one of both ends it. */
 static int converse(struct ush__client *c)
 {
+    c->unclaimed = 0;
     ush_buf_reset(&c->in);
     ush_buf_reset(&c->out);
     ush__hello_add(&c->out, c->o.operations);
@@ -372,6 +406,7 @@ void ush__client_free(struct ush__client *c)
         ush_scope_cancel(c->scope, USH_CANCEL_ASKED);
     ush__wait_shielded(&c->ended);
     ush_alarm_clear(&c->patience);
+    ush_alarm_clear(&c->last_word);
     ush_buf_fini(&c->in);
     ush_buf_fini(&c->out);
     free(c);

@@ -252,6 +252,47 @@ START_TEST(without_a_writer_a_change_gives_up_in_time)
 }
 END_TEST
 
+struct hung {
+    struct server server;
+    pid_t writer;
+};
+
+static int put_while_hung(void *arg)
+{
+    struct hung *h = arg;
+    struct note_done done;
+    int error = 0, status;
+    struct ush_db *db = open_as(h->server.url, USH_DB_WORKER, &error);
+    ck_assert_int_eq(put_note(db, &note_put, 1, NOTE_FINE, &done), 0);
+    ck_assert_int_eq(kill(h->writer, SIGSTOP), 0);
+    ck_assert_int_eq(waitpid(h->writer, &status, WUNTRACED), h->writer);
+    struct ush_scope scope;
+    ush_scope_open(&scope, &(struct ush_scope_options){.deadline_ns = ush_now_ns() + 20 * USH_MS});
+    ck_assert_int_eq(put_note(db, &note_put, 2, NOTE_FINE, &done), USH_EUNAVAILABLE);
+    ush_scope_close(&scope);
+    ck_assert_uint_eq(ush_db_stats(db).waiting, 0);
+    /* When it goes on, its late answer disturbs nobody, and the change is found by its key. */
+    ck_assert_int_eq(kill(h->writer, SIGCONT), 0);
+    ck_assert_int_eq(put_note(db, &note_put, 3, NOTE_FINE, &done), 0);
+    ck_assert_int_eq(put_note(db, &note_put, 2, NOTE_FINE, &done), 0);
+    ck_assert(done.again);
+    ck_assert_int_eq(notes_stored(db), 3);
+    ush_db_close(db);
+    return 0;
+}
+
+START_TEST(a_hung_writer_holds_no_change_long_beyond_its_deadline)
+{
+    struct hung h;
+    const char *url = scratch_url();
+    ck_assert_int_eq(in_loop(migrate_notes, (void *)url), 0);
+    server_init(&h.server, url);
+    h.writer = server_start(&h.server);
+    ck_assert_int_eq(in_loop(put_while_hung, &h), 0);
+    ck_assert_int_eq(server_stop(h.writer, SIGTERM), 0);
+}
+END_TEST
+
 struct queued {
     struct ush_db *db;
     int64_t key;
@@ -555,6 +596,7 @@ int main(void)
     tcase_add_test(tc, a_second_writer_waits_for_the_first);
     tcase_add_test(tc, a_tool_goes_through_the_writer_or_takes_the_lock);
     tcase_add_loop_test(tc, without_a_writer_a_change_gives_up_in_time, 0, 2);
+    tcase_add_test(tc, a_hung_writer_holds_no_change_long_beyond_its_deadline);
     tcase_add_test(tc, a_full_queue_refuses);
     tcase_add_test(tc, garbage_closes_only_its_connection);
     tcase_add_test(tc, another_user_is_refused);
