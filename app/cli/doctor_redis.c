@@ -8,7 +8,13 @@
 #include "cli/doctor.h"
 #include "usher/redis.h"
 
-enum { REDIS_S = 3, REPLY_BYTES = 256 << 10, VERSION_LEAST = 5, FULL_PERCENT = 90 };
+enum {
+    REDIS_S = 3,
+    REPLY_BYTES = 256 << 10,
+    VERSION_MAJOR = 6,
+    VERSION_MINOR = 2,
+    FULL_PERCENT = 90
+};
 
 /* The value of a `name:value` line of INFO; "" when there is none. */
 static ush_text value_of(ush_text info, const char *name)
@@ -23,21 +29,27 @@ static ush_text value_of(ush_text info, const char *name)
     return USH_T("");
 }
 
-static int64_t number_of(ush_text info, const char *name)
+static int64_t number_of(ush_text text)
 {
     int64_t n = 0;
-    ush_text value = value_of(info, name);
-    ush_text whole = ush_text_cut(&value, '.');
-    return ush_text_i64(whole, &n) == 0 ? n : 0;
+    return ush_text_i64(text, &n) == 0 ? n : 0;
+}
+
+static bool is_too_old(ush_text version)
+{
+    int64_t major = number_of(ush_text_cut(&version, '.'));
+    return major < VERSION_MAJOR ||
+           (major == VERSION_MAJOR && number_of(ush_text_cut(&version, '.')) < VERSION_MINOR);
 }
 
 static void judge(struct doctor *d, ush_text info)
 {
     ush_text version = value_of(info, "redis_version"), policy = value_of(info, "maxmemory_policy");
-    int64_t most = number_of(info, "maxmemory"), used = number_of(info, "used_memory");
-    if (number_of(info, "redis_version") < VERSION_LEAST)
-        doctor_say(d, "redis", WARN, "version %.*s has no streams; it takes Redis 5 or later",
-                   USH_PR(version));
+    int64_t most = number_of(value_of(info, "maxmemory"));
+    int64_t used = number_of(value_of(info, "used_memory"));
+    if (is_too_old(version))
+        doctor_say(d, "redis", WARN, "version %.*s is too old; it takes %d.%d or later",
+                   USH_PR(version), VERSION_MAJOR, VERSION_MINOR);
     else if (ush_text_equal(value_of(info, "role"), USH_T("slave")))
         doctor_say(d, "redis", WARN,
                    "it is a replica, which takes no writes: USHER_REDIS_URL must name its master");
@@ -82,8 +94,8 @@ void doctor_check_redis(struct doctor *d)
         judge(d, reply.text);
     else
         doctor_say(d, "redis", WARN,
-                   "it does not answer (%s): mails of other hosts' students wait up to a second "
-                   "longer; start it, or check USHER_REDIS_URL",
+                   "it does not answer (%s): mail workers ask the database once a second "
+                   "instead; start it, or check USHER_REDIS_URL",
                    reply.text.len > 0 ? reply.text.at
                    : r == -EACCES     ? "the login or the database number is refused"
                                       : ush_error_text(r));

@@ -26,7 +26,7 @@ const struct ush_setting settings_table[] = {
     ROW("LISTEN", TEXT, listen, "127.0.0.1:8080", .at_start = true,
         .doc = "address to serve on, or unix:PATH"),
     ROW("BASE_URL", TEXT, base_url, "", .doc = "how students reach it; used in mails and QR codes"),
-    ROW("DATABASE_URL", TEXT, database_url, "sqlite:usher.db", .at_start = true,
+    ROW("DATABASE_URL", TEXT, database_url, "sqlite:usher.db", .secret = true, .at_start = true,
         .doc = "sqlite:FILE or postgresql://..."),
     ROW("WORKERS", INT, workers, "0", .max = 64, .at_start = true,
         .doc = "web workers; 0 = one per core"),

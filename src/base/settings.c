@@ -428,7 +428,7 @@ void ush_settings_help(const struct ush_setting *table, size_t n, const char *pr
                        s->key);
         if (s->secret)
             ush_buf_printf(out, " or %s_%s_FILE", prefix, s->key);
-        else if (s->initial && *s->initial)
+        if (s->initial && *s->initial)
             ush_buf_printf(out, ", default %s", s->initial);
         if (s->at_start)
             ush_buf_printf(out, ", read at start only");

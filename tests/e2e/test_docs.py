@@ -160,8 +160,9 @@ def check_name(name):
     elif re.fullmatch(r"[A-Za-z_.<>*-]+(/[A-Za-z0-9_.<>*-]+)+/?", name):
         check_path(name)
     elif re.fullmatch(r"USHER_[A-Z_]+(=\S*)?", name):
-        key = name.split("=")[0].removeprefix("USHER_")
-        assert f'"{key}"' in text_of("app/domain/settings.c"), f"no setting {name}"
+        key, settings = name.split("=")[0].removeprefix("USHER_"), text_of("app/domain/settings.c")
+        assert f'"{key}"' in settings or re.search(
+            rf'"{key.removesuffix("_FILE")}"[^;]*?\.secret = true', settings), f"no setting {name}"
     elif re.fullmatch(r"(struct |enum |const struct |&|\.)?[A-Za-z_][A-Za-z0-9_]*(\(.*\)| =.*|\.\.\.|>.*|->.*)?",
                       name):
         word = re.search(r"[A-Za-z_][A-Za-z0-9_]*", re.sub(r"^(const )?(struct|enum) ", "", name))[0]
