@@ -1,0 +1,109 @@
+/*
+ * lab.c - `usher lab`: the list of scenes, one scene run and drawn, and all of them on a page.
+ *
+ * Here is only what belongs to the command line; the scenes are in app/lab.
+ */
+#include "lab.h"
+
+#include <stdlib.h>
+
+#include "lab/lab.h"
+
+static int list(struct cli *cli)
+{
+    if (cli->json) {
+        struct ush_buf out;
+        ush_buf_init(&out, 1 << 20);
+        for (const struct lab_scene *s = lab_scenes; s->name; s++) {
+            ush_buf_printf(&out, "%s{\"scene\":\"%s\",\"title\":", s == lab_scenes ? "[" : ",",
+                           s->name);
+            ush_buf_add_json(&out, ush_text_of(s->title));
+            ush_buf_add_byte(&out, '}');
+        }
+        printf("%s]\n", out.at);
+        ush_buf_fini(&out);
+        return CLI_OK;
+    }
+    for (const struct lab_scene *s = lab_scenes; s->name; s++)
+        printf("  %-20s %s\n", s->name, s->title);
+    printf("\nRun one:       usher lab run tasks --students 100 --svg tasks.svg\n"
+           "See them all:  usher lab serve\n");
+    return CLI_OK;
+}
+
+static int64_t number(struct cli *cli, const char *option, int64_t initial, int64_t max)
+{
+    int64_t n = cli_option_i64(cli, option, initial);
+    if (n < 1 || n > max)
+        exit(cli_usage("--%s is 1 to %lld, not %lld", option, (long long)max, (long long)n));
+    return n;
+}
+
+static int write_svg(const char *path, const struct lab *l, const struct lab_scene *s)
+{
+    struct ush_buf out;
+    ush_buf_init(&out, 8 << 20);
+    lab_draw_svg(l, s, &out);
+    FILE *f = fopen(path, "w");
+    bool is_good = f && fwrite(out.at ? out.at : "", 1, out.len, f) == out.len;
+    if ((f && fclose(f) != 0) || !is_good)
+        fprintf(stderr, "usher: cannot write %s: %s\n", path, strerror(errno));
+    ush_buf_fini(&out);
+    return is_good ? CLI_OK : CLI_FAILED;
+}
+
+static int run(struct cli *cli)
+{
+    const struct lab_scene *s = lab_scene_find(cli->arguments[0]);
+    const char *svg = cli_option(cli, "svg");
+    struct lab_params p = lab_defaults;
+    if (!s)
+        return cli_usage("there is no scene \"%s\"; usher lab lists them", cli->arguments[0]);
+    p.students = number(cli, "students", p.students, LAB_STUDENTS_MAX);
+    p.mail_ms = number(cli, "mail-ms", p.mail_ms, 60000);
+    p.workers = number(cli, "lab-workers", p.workers, 64);
+    p.threads = number(cli, "threads", p.threads, 256);
+    p.cap = number(cli, "cap", p.cap, LAB_STUDENTS_MAX);
+    p.scale = number(cli, "scale", p.scale, 1000);
+    struct lab l;
+    struct ush_buf out;
+    ush_buf_init(&out, 16 << 20);
+    int r = lab_run(&l, s, &p), code = CLI_OK;
+    if (cli->json)
+        lab_draw_json(&l, s, &out);
+    else
+        lab_draw_text(&l, s, &out);
+    fwrite(out.at, 1, out.len, stdout);
+    if (svg)
+        code = write_svg(svg, &l, s);
+    if (r < 0)
+        fprintf(stderr, "usher: %s: %s\n", s->name, ush_error_text(r));
+    ush_buf_fini(&out);
+    lab_fini(&l);
+    return r < 0 ? CLI_FAILED : code;
+}
+
+const struct cli_command lab_commands[] = {
+    {.name = "lab",
+     .summary = "ways to serve a rush, run and measured side by side",
+     .help = "Lists the scenes. Each shows one idea in a real run: usher lab run SCENE.",
+     .run = list},
+    {.name = "lab run",
+     .arguments = "SCENE",
+     .summary = "run a scene: table, timeline, and what it shows",
+     .help =
+         "Runs the scene with real processes, threads and tasks, prints what was measured, and\n"
+         "draws the timeline from what the run wrote down.\n\n"
+         "Example: usher lab run workers --students 100 --lab-workers 4 --scale 100",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .options = {{"students", "N", "who press the button at once (100)"},
+                 {"mail-ms", "N", "how long the mail server takes (2000)"},
+                 {"lab-workers", "N", "processes, where a scene has several (4)"},
+                 {"threads", "N", "of the pool (20)"},
+                 {"cap", "N", "calls at once, where a scene has a cap (10)"},
+                 {"scale", "N", "so many times faster in real time (10)"},
+                 {"svg", "FILE", "write the timeline as SVG"}},
+     .run = run},
+    {0},
+};

@@ -1,0 +1,251 @@
+/*
+ * draw.c - what a run has written down, as lines for a terminal, as SVG, and as JSON.
+ *
+ * A timeline has a row per student (of many, some spread evenly), and time runs to the right:
+ *
+ *     queued    .   pressed the button, nobody has begun
+ *     runs      #   somebody works on it: a process, a thread or a task
+ *     waits     -   its call is under way
+ *
+ * A row's pieces come from the events of that student and nothing else. A piece that is too short
+ * to be seen is drawn one unit wide: most work is so short.
+ */
+#include "lab/lab.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { TEXT_ROWS = 20, SVG_ROWS = 60, CELLS = 64, WIDTH = 860, LEFT = 110, ROW = 9 };
+
+struct piece {
+    uint32_t student, lane;
+    uint8_t what; /* enum lab_what; LAB_ENDS: queued */
+    int64_t from_ns, to_ns;
+};
+
+struct timeline {
+    struct piece *pieces; /* owned; by student, in order */
+    size_t count;
+    int64_t end_ns;
+    uint32_t step; /* every so manieth student is shown */
+    uint32_t rows;
+};
+
+static uint32_t event_count(const struct lab *l)
+{
+    return l->book->events < LAB_EVENTS_MAX ? l->book->events : LAB_EVENTS_MAX;
+}
+
+static void add_pieces(const struct lab *l, struct timeline *t, uint32_t student)
+{
+    struct piece p = {.student = student, .what = LAB_ENDS};
+    uint32_t n = event_count(l);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct lab_event *e = &l->book->event[i];
+        if (e->student != student)
+            continue;
+        p.to_ns = e->at_ns;
+        t->pieces[t->count++] = p;
+        p = (struct piece){
+            .student = student, .lane = e->lane, .what = e->what, .from_ns = e->at_ns};
+    }
+}
+
+/* False if nobody has written anything, or there is no memory. */
+static bool timeline_init(const struct lab *l, uint32_t rows, struct timeline *ret)
+{
+    uint32_t n = event_count(l), students = 0;
+    *ret = (struct timeline){.step = 1};
+    for (uint32_t i = 0; i < n; i++) {
+        const struct lab_event *e = &l->book->event[i];
+        students = e->student >= students ? e->student + 1 : students;
+        ret->end_ns = e->at_ns > ret->end_ns ? e->at_ns : ret->end_ns;
+    }
+    if (students == 0)
+        return false;
+    ret->step = (students + rows - 1) / rows;
+    ret->pieces = calloc(n + students, sizeof *ret->pieces);
+    if (!ret->pieces)
+        return false;
+    for (uint32_t s = 0; s < students; s += ret->step, ret->rows++)
+        add_pieces(l, ret, s);
+    return true;
+}
+
+/* ---- text ------------------------------------------------------------------------------------ */
+
+static void draw_value(double v, struct ush_buf *out)
+{
+    if (isnan(v))
+        ush_buf_printf(out, " %12s", "-");
+    else
+        ush_buf_printf(out, v == floor(v) && v < 1e9 ? " %12.0f" : " %12.3f", v);
+}
+
+static void draw_table(const struct lab_table *t, struct ush_buf *out)
+{
+    ush_buf_printf(out, "\n%-36s", "");
+    for (size_t c = 0; c < t->column_count; c++)
+        ush_buf_printf(out, " %12s", t->columns[c]);
+    for (size_t r = 0; r < t->row_count; r++) {
+        ush_buf_printf(out, "\n%-36s", t->rows[r].label);
+        for (size_t c = 0; c < t->column_count; c++)
+            draw_value(t->rows[r].values[c], out);
+    }
+    ush_buf_add(out, USH_T("\n"));
+}
+
+static void fill_cells(const struct piece *p, int64_t end_ns, char cells[CELLS + 1])
+{
+    static const char marks[] = {[LAB_RUNS] = '#', [LAB_WAITS] = '-', [LAB_ENDS] = '.'};
+    int64_t from = p->from_ns * CELLS / (end_ns + 1), to = p->to_ns * CELLS / (end_ns + 1);
+    for (int64_t i = from; i <= to && i < CELLS; i++)
+        if (cells[i] == ' ' || p->what == LAB_RUNS || cells[i] == '.')
+            cells[i] = marks[p->what];
+}
+
+static void draw_rows(const struct lab *l, struct ush_buf *out)
+{
+    struct timeline t;
+    if (!timeline_init(l, TEXT_ROWS, &t))
+        return;
+    ush_buf_printf(out, "\n%-14s %-7s 0 %*.2f s\n", "student", "worker", CELLS - 3,
+                   lab_s(l, t.end_ns));
+    for (size_t i = 0; i < t.count;) {
+        char cells[CELLS + 1] = {0};
+        uint32_t student = t.pieces[i].student, lane = 0;
+        memset(cells, ' ', CELLS);
+        for (; i < t.count && t.pieces[i].student == student; i++) {
+            fill_cells(&t.pieces[i], t.end_ns, cells);
+            lane = t.pieces[i].lane;
+        }
+        ush_buf_printf(out, "%7u %13u  %s\n", student + 1, lane + 1, cells);
+    }
+    ush_buf_add(out, USH_T("                        . queued   # runs   - waits"));
+    if (t.step > 1)
+        ush_buf_printf(out, "   (every %uth student)", t.step);
+    ush_buf_add(out, USH_T("\n"));
+    free(t.pieces);
+}
+
+void lab_draw_text(const struct lab *l, const struct lab_scene *s, struct ush_buf *out)
+{
+    ush_buf_printf(out, "%s\n%s\n", s->title, s->idea);
+    if (l->p.scale != 1)
+        ush_buf_printf(out,
+                       "Run %lld times faster than told; the times below are multiplied again.\n",
+                       (long long)l->p.scale);
+    draw_table(&l->table, out);
+    draw_rows(l, out);
+    if (l->notes.len)
+        ush_buf_printf(out, "\n%.*s", USH_PR(ush_buf_text(&l->notes)));
+}
+
+/* ---- SVG ------------------------------------------------------------------------------------- */
+
+static void draw_piece(const struct piece *p, const struct timeline *t, uint32_t row,
+                       struct ush_buf *out)
+{
+    /* Colours that tell workers apart on light and dark paper. */
+    static const char *const lanes[] = {"#2f7bd8", "#c2410c", "#16803c", "#9333ea",
+                                        "#b45309", "#0e7490", "#be185d", "#64748b"};
+    double scale = (double)(WIDTH - LEFT - 10) / (double)(t->end_ns + 1);
+    double x = LEFT + (double)p->from_ns * scale, w = (double)(p->to_ns - p->from_ns) * scale;
+    const char *fill = p->what == LAB_ENDS ? "#9aa4af" : lanes[p->lane % USH_COUNT(lanes)];
+    const char *opacity = p->what == LAB_ENDS ? "0.35" : p->what == LAB_WAITS ? "0.45" : "1";
+    double least = p->what == LAB_RUNS ? 1.5 : 0.1;
+    ush_buf_printf(out,
+                   "<rect x=\"%.1f\" y=\"%u\" width=\"%.1f\" height=\"%d\" fill=\"%s\" "
+                   "fill-opacity=\"%s\"/>\n",
+                   x, 24 + row * ROW + (p->what == LAB_ENDS ? 3 : 0), w > least ? w : least,
+                   p->what == LAB_ENDS ? ROW - 7 : ROW - 2, fill, opacity);
+}
+
+void lab_draw_svg(const struct lab *l, const struct lab_scene *s, struct ush_buf *out)
+{
+    struct timeline t;
+    if (!timeline_init(l, SVG_ROWS, &t))
+        return;
+    uint32_t height = 24 + t.rows * ROW + 22, row = 0;
+    ush_buf_printf(out,
+                   "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %u\" role=\"img\" "
+                   "aria-label=\"",
+                   WIDTH, height);
+    ush_buf_add_html(out, ush_text_of(s->title));
+    ush_buf_printf(out,
+                   ": timeline of %.2f s\" font-family=\"system-ui, sans-serif\" font-size=\"11\" "
+                   "fill=\"currentColor\">\n",
+                   lab_s(l, t.end_ns));
+    for (int i = 0; i <= 4; i++) {
+        int x = LEFT + (WIDTH - LEFT - 10) * i / 4;
+        ush_buf_printf(out,
+                       "<line x1=\"%d\" y1=\"20\" x2=\"%d\" y2=\"%u\" stroke=\"currentColor\" "
+                       "stroke-opacity=\"0.2\"/>\n"
+                       "<text x=\"%d\" y=\"14\" text-anchor=\"%s\">%.2f s</text>\n",
+                       x, x, height - 20, x,
+                       i == 0   ? "start"
+                       : i == 4 ? "end"
+                                : "middle",
+                       lab_s(l, t.end_ns) * i / 4);
+    }
+    for (size_t i = 0; i < t.count; i++) {
+        if (i > 0 && t.pieces[i].student != t.pieces[i - 1].student)
+            row++;
+        bool is_first = i == 0 || t.pieces[i].student != t.pieces[i - 1].student;
+        if (is_first && row % 5 == 0)
+            ush_buf_printf(out, "<text x=\"%d\" y=\"%u\" text-anchor=\"end\">student %u</text>\n",
+                           LEFT - 6, 32 + row * ROW, t.pieces[i].student + 1);
+        draw_piece(&t.pieces[i], &t, row, out);
+    }
+    ush_buf_printf(out,
+                   "<text x=\"%d\" y=\"%u\">grey: queued; pale: waits for its call; full: runs. A "
+                   "colour is a worker%s.</text>\n</svg>\n",
+                   LEFT, height - 6, t.step > 1 ? "; some of the students are shown" : "");
+    free(t.pieces);
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------ */
+
+static void draw_json_rows(const struct lab_table *t, struct ush_buf *out)
+{
+    for (size_t r = 0; r < t->row_count; r++) {
+        ush_buf_add(out, r ? USH_T(",{\"label\":") : USH_T("{\"label\":"));
+        ush_buf_add_json(out, ush_text_of(t->rows[r].label));
+        for (size_t c = 0; c < t->column_count; c++) {
+            ush_buf_add_byte(out, ',');
+            ush_buf_add_json(out, ush_text_of(t->columns[c]));
+            if (isnan(t->rows[r].values[c]))
+                ush_buf_add(out, USH_T(":null"));
+            else
+                ush_buf_printf(out, ":%.6g", t->rows[r].values[c]);
+        }
+        ush_buf_add_byte(out, '}');
+    }
+}
+
+void lab_draw_json(const struct lab *l, const struct lab_scene *s, struct ush_buf *out)
+{
+    static const char *const whats[] = {"runs", "waits", "queued"};
+    struct timeline t;
+    ush_buf_printf(out,
+                   "{\"scene\":\"%s\",\"students\":%lld,\"mail_ms\":%lld,\"workers\":%lld,"
+                   "\"threads\":%lld,\"cap\":%lld,\"scale\":%lld,\"events\":%u,\"rows\":[",
+                   s->name, (long long)l->p.students, (long long)l->p.mail_ms,
+                   (long long)l->p.workers, (long long)l->p.threads, (long long)l->p.cap,
+                   (long long)l->p.scale, event_count(l));
+    draw_json_rows(&l->table, out);
+    ush_buf_add(out, USH_T("],\"timeline\":["));
+    if (timeline_init(l, SVG_ROWS, &t)) {
+        for (size_t i = 0; i < t.count; i++)
+            ush_buf_printf(out,
+                           "%s{\"student\":%u,\"worker\":%u,\"what\":\"%s\",\"from_s\":%.6f,"
+                           "\"to_s\":%.6f}",
+                           i ? "," : "", t.pieces[i].student + 1, t.pieces[i].lane + 1,
+                           whats[t.pieces[i].what], lab_s(l, t.pieces[i].from_ns),
+                           lab_s(l, t.pieces[i].to_ns));
+        free(t.pieces);
+    }
+    ush_buf_add(out, USH_T("],\"notes\":"));
+    ush_buf_add_json(out, ush_buf_text(&l->notes));
+    ush_buf_add(out, USH_T("}\n"));
+}

@@ -1,0 +1,21 @@
+/*
+ * scenes.h - what the files of the scenes give to the table in scenes.c.
+ */
+#ifndef LAB_SCENES_H
+#define LAB_SCENES_H
+
+#include "lab/lab.h"
+
+int lab_run_blocking(struct lab *l);
+int lab_run_workers(struct lab *l);
+int lab_run_thread_each(struct lab *l);
+int lab_run_thread_pool(struct lab *l);
+int lab_run_callbacks(struct lab *l);
+int lab_run_tasks(struct lab *l);
+int lab_run_task_workers(struct lab *l);
+int lab_run_models(struct lab *l);
+
+extern const char lab_source_blocking[], lab_source_threads[], lab_source_callbacks[],
+    lab_source_tasks[];
+
+#endif

@@ -1,0 +1,224 @@
+/*
+ * stage.c - the stage on which a model plays: shared memory, processes, and what is measured.
+ *
+ *   lab                    the process that was started; draws afterwards
+ *    +- mail server        answers each call after two seconds
+ *    +- model              runs the lesson; counts itself as it ends
+ *        +- workers        if the model has several processes; each counts itself
+ *
+ * Memory is what a process has at its end beyond what it had when it was forked, so that the lab's
+ * own megabytes do not count. Switches are those of getrusage, voluntary and not. Both are summed
+ * over the model's processes; the mail server is not counted.
+ */
+#include "lab/lab.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+const struct lab_params lab_defaults = {
+    .students = 100, .mail_ms = 2000, .workers = 4, .threads = 20, .cap = 10, .scale = 10};
+
+/* ---- the book -------------------------------------------------------------------------------- */
+
+void lab_note(struct lab *l, uint32_t student, enum lab_what what, uint32_t lane)
+{
+    uint32_t i = atomic_fetch_add(&l->book->events, 1);
+    if (i >= LAB_EVENTS_MAX)
+        return;
+    l->book->event[i] = (struct lab_event){.at_ns = lab_clock_ns() - l->book->zero_ns,
+                                           .student = student,
+                                           .lane = (uint16_t)lane,
+                                           .what = (uint8_t)what};
+    if (what == LAB_ENDS)
+        atomic_fetch_add(&l->book->done, 1);
+}
+
+void lab_say(struct lab *l, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    ush_buf_printf(&l->notes, "%s\n", text);
+}
+
+int lab_validate(uint32_t student)
+{
+    char address[48];
+    int n = snprintf(address, sizeof address, "student%u@school.in", student);
+    return n > 0 && ush_text_find((ush_text){address, (size_t)n}, '@') > 0 ? 0 : -EINVAL;
+}
+
+void lab_save(struct lab *l, uint32_t student)
+{
+    l->book->saved[student] = 1;
+}
+
+/* ---- processes ------------------------------------------------------------------------------- */
+
+static int64_t resident_kib(void)
+{
+    long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f && fscanf(f, "%*d %ld", &pages) != 1)
+        pages = 0;
+    if (f)
+        fclose(f);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static int64_t resident_at_start_kib;
+
+void lab_count_self(struct lab *l, uint32_t threads)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    atomic_fetch_add(&l->book->switches, u.ru_nvcsw + u.ru_nivcsw);
+    int64_t more = u.ru_maxrss - resident_at_start_kib;
+    atomic_fetch_add(&l->book->memory_kib, more > 0 ? more : 0);
+    atomic_fetch_add(&l->book->threads, threads);
+    atomic_fetch_add(&l->book->processes, 1);
+}
+
+/* A child that ends with its parent. */
+static pid_t fork_child(void)
+{
+    pid_t parent = getpid(), pid = fork();
+    if (pid != 0)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    resident_at_start_kib = resident_kib();
+    return 0;
+}
+
+static int wait_for(pid_t pid)
+{
+    int status;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+}
+
+int lab_fork_each(struct lab *l, int n, int (*fn)(struct lab *l, int number))
+{
+    pid_t pids[64];
+    int started = 0, result = 0;
+    for (; started < n && started < (int)USH_COUNT(pids); started++) {
+        pids[started] = fork_child();
+        if (pids[started] == 0)
+            _exit(fn(l, started) < 0);
+        if (pids[started] < 0)
+            break;
+    }
+    for (int i = 0; i < started; i++)
+        if (wait_for(pids[i]) < 0)
+            result = -EIO;
+    return started < n ? -EAGAIN : result;
+}
+
+/* ---- playing --------------------------------------------------------------------------------- */
+
+void lab_columns(struct lab *l, const char *const *columns, size_t n)
+{
+    for (size_t i = 0; i < n && i < LAB_COLUMNS_MAX; i++)
+        l->table.columns[i] = columns[i];
+    l->table.column_count = n;
+}
+
+void lab_row(struct lab *l, const char *label, const double *values)
+{
+    if (l->table.row_count == LAB_ROWS_MAX)
+        return;
+    size_t i = l->table.row_count++;
+    snprintf(l->table.rows[i].label, sizeof l->table.rows[i].label, "%s", label);
+    memcpy(l->table.rows[i].values, values, l->table.column_count * sizeof *values);
+}
+
+static void reset(struct lab *l)
+{
+    memset(l->book, 0, offsetof(struct lab_book, event));
+    l->book->zero_ns = lab_clock_ns();
+}
+
+static void add_row(struct lab *l, const char *label)
+{
+    static const char *const columns[] = {"total, s",  "first, s", "last, s",    "threads",
+                                          "processes", "switches", "memory, KiB"};
+    int64_t first = INT64_MAX, last = 0;
+    const struct lab_book *b = l->book;
+    uint32_t n = b->events < LAB_EVENTS_MAX ? b->events : LAB_EVENTS_MAX;
+    for (uint32_t i = 0; i < n; i++) {
+        if (b->event[i].what != LAB_ENDS)
+            continue;
+        first = b->event[i].at_ns < first ? b->event[i].at_ns : first;
+        last = b->event[i].at_ns > last ? b->event[i].at_ns : last;
+    }
+    bool is_done = b->done == (uint32_t)l->p.students;
+    lab_columns(l, columns, USH_COUNT(columns));
+    lab_row(l, label,
+            (double[]){is_done ? lab_s(l, last) : NAN, b->done ? lab_s(l, first) : NAN,
+                       b->done ? lab_s(l, last) : NAN, b->threads, b->processes,
+                       (double)b->switches, (double)b->memory_kib});
+    if (!is_done)
+        lab_say(l, "%s: %u of %lld students were answered", label, b->done,
+                (long long)l->p.students);
+}
+
+int lab_play(struct lab *l, const char *label, int64_t at_once, int (*model)(struct lab *l))
+{
+    static const double none[LAB_COLUMNS_MAX] = {NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+    int64_t rounds = (l->p.students + at_once - 1) / at_once;
+    reset(l);
+    if (rounds * lab_mail_ns(l) > LAB_REAL_S_MAX * USH_SECOND) {
+        add_row(l, label);
+        memcpy(l->table.rows[l->table.row_count - 1].values, none, sizeof none);
+        lab_say(
+            l,
+            "%s: not run. With %lld calls at once %lld students are %lld rounds of %lld ms each; "
+            "try a larger --scale",
+            label, (long long)at_once, (long long)l->p.students, (long long)rounds,
+            (long long)l->p.mail_ms);
+        return 0;
+    }
+    USH_TRY(lab_mail_start(l));
+    l->book->zero_ns = lab_clock_ns();
+    pid_t pid = fork_child();
+    if (pid == 0)
+        _exit(model(l) < 0);
+    int r = pid < 0 ? -errno : wait_for(pid);
+    lab_mail_stop(l);
+    if (r < 0)
+        lab_say(l, "%s: it did not come to its end", label);
+    if (l->book->failed)
+        lab_say(l, "%s: %u mail calls failed", label, l->book->failed);
+    add_row(l, label);
+    return 0;
+}
+
+int lab_run(struct lab *l, const struct lab_scene *scene, const struct lab_params *p)
+{
+    *l = (struct lab){.p = *p, .mail_listener = -1};
+    ush_buf_init(&l->notes, 64 << 10);
+    l->book =
+        mmap(NULL, sizeof *l->book, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (l->book == MAP_FAILED)
+        return -ENOMEM;
+    reset(l);
+    return scene->run(l);
+}
+
+void lab_fini(struct lab *l)
+{
+    ush_buf_fini(&l->notes);
+    munmap(l->book, sizeof *l->book);
+}
