@@ -44,7 +44,7 @@ ifeq ($(V),)
 say = @printf '  %-6s %s\n' $(1) $(2);
 endif
 
-.PHONY: all deps deps-test run stack test test-unit test-e2e test-asan test-tsan test-valgrind fuzz lint bench \
+.PHONY: all deps deps-test deps-bench run stack test test-unit test-e2e test-asan test-tsan test-valgrind fuzz lint bench \
 	screenshots clean help format examples
 .DEFAULT_GOAL := all
 # All cores, unless the caller said how many.
@@ -64,6 +64,8 @@ deps: ## install missing Debian packages for building
 	@tools/deps build
 deps-test:
 	@tools/deps test
+deps-bench:
+	@tools/deps bench
 
 run: all ## build, make a sample fest in usher.db and serve it on http://127.0.0.1:8080
 	@tools/run
@@ -150,7 +152,7 @@ lint: deps-test ## floors, format, file and function sizes, warnings as errors
 format: ## rewrite the sources in the house form
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
-bench: deps-test ## measure, print one table
+bench: deps-bench ## measure, print one table
 	@$(MAKE) --no-print-directory $(jobs) build-all $(bench)
 	@bench/run
 
