@@ -1,5 +1,5 @@
 /*
- * doctor_redis.c - `usher doctor` about the Redis that wakes mail workers on other hosts.
+ * doctor_redis.c - `usher doctor` about the Redis that gives mails to workers on all hosts.
  *
  * It holds nothing that is lost with it: the jobs are rows of the database, and workers look there
  * when it is away. So nothing here is an error. A warning is a Redis that would not do what it is
@@ -64,9 +64,15 @@ static void judge(struct doctor *d, ush_text info)
             d, "redis", WARN,
             "%lld of %lld MiB are used, and when it is full it takes nothing: raise maxmemory",
             (long long)(used >> 20), (long long)(most >> 20));
+    else if (ush_text_equal(value_of(info, "rdb_last_bgsave_status"), USH_T("err")))
+        doctor_say(d, "redis", WARN,
+                   "its last snapshot failed, and then it takes no writes: free its disk, or set "
+                   "save \"\", "
+                   "for nothing that Usher gives it need be kept");
     else
-        doctor_say(d, "redis", OK, "version %.*s, maxmemory-policy %.*s%s", USH_PR(version),
-                   USH_PR(policy), most > 0 ? "" : ", no limit");
+        doctor_say(d, "redis", OK,
+                   "version %.*s, maxmemory-policy %.*s%s; what it keeps on disk does not matter",
+                   USH_PR(version), USH_PR(policy), most > 0 ? "" : ", no limit");
 }
 
 void doctor_check_redis(struct doctor *d)
@@ -74,6 +80,12 @@ void doctor_check_redis(struct doctor *d)
     const char *url = d->s->redis_url;
     if (!*url)
         return;
+    if (strncmp(d->s->database_url, "sqlite:", 7) == 0) {
+        doctor_say(d, "redis", WARN,
+                   "it has no use on SQLite, where all workers are on this host: take "
+                   "USHER_REDIS_URL away");
+        return;
+    }
     int error = 0;
     struct ush_redis *redis = ush_redis_new(
         &(struct ush_redis_options){.url = url, .reply_bytes_max = REPLY_BYTES}, &error);

@@ -55,13 +55,26 @@ struct round {
     struct lane lanes[USH__LANES_MAX];
     char hint[48]; /* the last one seen; those behind it end the wait */
     bool has_more; /* than was announced */
+    bool was_said; /* that Redis refuses something */
     int64_t began_ns;
 };
 
-/* Runs what was said; a refusal is told by whoever needs the reply. */
 static int run(struct round *r, struct ush__talk *t, int64_t block_ms)
 {
     return ush__talk_end(t, r->feed->announcer, block_ms);
+}
+
+/* USH_EINVAL if that was refused: without rights, by a replica, for want of memory, as unknown. */
+static int refused(struct round *r, const struct ush_redis_reply *reply)
+{
+    if (reply->type != USH_REDIS_ERROR)
+        return 0;
+    if (!r->was_said)
+        ush_warn("jobs.redis",
+                 "Redis (it has to be 6.2 or newer) refuses to carry announcements: %s",
+                 reply->text.at);
+    r->was_said = true;
+    return USH_EINVAL;
 }
 
 /* 1 = this worker announces, 0 = another one does. */
@@ -75,10 +88,8 @@ static int take_key(struct round *r)
                   LEASE_MS);
     ush__talk_say(&t, "GET %s:announcer", f->prefix);
     int result = run(r, &t, 0);
-    if (result == 0 && t.replies[1].type == USH_REDIS_ERROR) {
-        ush_warn("jobs.redis", "Redis refuses: %s", t.replies[1].text.at);
-        result = USH_EINVAL;
-    }
+    if (result == 0)
+        result = refused(r, &t.replies[0]);
     if (result == 0 && t.replies[1].type == USH_REDIS_STRING)
         ush_text_i64(t.replies[1].text, &holder);
     ush__talk_fini(&t);
@@ -149,12 +160,10 @@ static int look(struct round *r)
         struct lane *l = &r->lanes[i];
         const struct ush_redis_reply *idle =
             ush__reply_count(&reply[1]) > 1 ? &reply[1].items[1] : NULL;
-        if (reply[1].type == USH_REDIS_ERROR || reply[3].type == USH_REDIS_ERROR) {
-            ush_warn("jobs.redis", "Redis refuses: %s; Usher needs Redis 6.2 or newer",
-                     reply[reply[1].type == USH_REDIS_ERROR ? 1 : 3].text.at);
-            result = USH_EINVAL;
+        for (int k = 1; k < LOOKS && result == 0; k++) /* the first says that the group is there */
+            result = refused(r, &reply[k]);
+        if (result < 0)
             break;
-        }
         l->idle_count = take_entries(idle, l->idle, IDLE_COUNT);
         l->count = take_entries(&reply[3], l->entries, USH__FEED_MAX);
         l->is_broken = is_broken(l, &reply[2]);
@@ -259,6 +268,9 @@ static int announce(struct round *r, const struct ush_rows *due)
     ush__talk_say(&t, "PEXPIRE %s:announcer %d", f->prefix, LEASE_MS);
     ush__talk_say(&t, "INCR %s:epoch", f->prefix);
     int result = run(r, &t, 0);
+    for (size_t i = 0; i < t.count && result == 0; i++)
+        result = refused(r, &t.replies[i]);
+    r->was_said = r->was_said && result < 0;
     ush__talk_fini(&t);
     return result;
 }

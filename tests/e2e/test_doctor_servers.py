@@ -214,6 +214,23 @@ def test_redis(setting, redis, options, level, says):
     assert got[0] == level and says in got[1], got
 
 
+def test_redis_that_cannot_save(setting, redis):
+    server = redis("--enable-protected-configs", "yes")
+    gone = server.folder / "gone"
+    gone.mkdir()
+    server.ask("CONFIG", "SET", "dir", str(gone))
+    gone.rmdir()
+    server.ask("BGSAVE")
+    wait_for("it to fail", lambda: "rdb_last_bgsave_status:err" in server.ask("INFO"))
+    got = setting.examine(USHER_REDIS_URL=server.url)["redis"]
+    assert got[0] == "warn" and "snapshot" in got[1], got
+
+
+def test_redis_on_sqlite(setting):
+    got = setting.examine(USHER_REDIS_URL="unix:/nowhere", USHER_DATABASE_URL="sqlite:x.db")
+    assert got["redis"][0] == "warn" and "SQLite" in got["redis"][1]
+
+
 def test_no_redis(setting):
     assert "redis" not in setting.examine()
     got = setting.examine(USHER_REDIS_URL="redis://127.0.0.1:1")["redis"]

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import ENVIRON, USHER, children_of, wait_for
+from conftest import ENVIRON, ROOT, USHER, children_of, wait_for
 from outbox import mails
 from private import Redis
 
@@ -178,8 +178,11 @@ def test_redis_may_be_lost_in_every_way(rush, redis):
 
 @pytest.mark.on("postgresql")
 def test_a_rush_is_shared(rush, redis):
-    """Two hosts send what a hundred students caused, while Redis is wiped."""
-    r = rush({"USHER_REDIS_URL": redis.url})
+    """Two hosts send what a hundred students caused, while Redis is wiped. They log in as a user
+    with the rights that docs/operate.md names."""
+    acl = re.search(r"ACL SETUSER .*", (ROOT / "docs/operate.md").read_text())[0]
+    assert redis.ask(*acl.split()) == "OK"
+    r = rush({"USHER_REDIS_URL": f"unix://usher:secret@{redis.socket}"})
     r.until_quick()
     first, count = r.number, 100
     r.number += count
@@ -197,6 +200,7 @@ def test_a_rush_is_shared(rush, redis):
     wait_for("all mails", lambda: len(mails(r.fest)) == r.number)
     r.stop()
     r.check()
+    assert not [path for path in r.fest.folder.glob("*log") if "NOPERM" in path.read_text()]
     # Nothing is left of it.
     assert redis.ask("XLEN", "usher:jobs:lane:mail") == "0"
 
