@@ -17,7 +17,9 @@
  *  4. A peer that breaks the protocol, does not take its answers for SEND_WAIT, or belongs to
  *     another user is cut off. That harms only itself.
  *  5. Cancelling the scope of ush_writer_run ends accepting and reading. What has been taken in is
- *     committed and answered; what lies unread in a socket is sent again to the next writer.
+ *     committed and answered; what lies unread in a socket is sent again to the next writer. From
+ *     then on a peer has LAST_SEND for a piece and no longer SEND_WAIT: the lock is given back only
+ *     after the last answer, and the next writer waits for it with the changes of all workers.
  *
  * The lock is waited for, not fought for: during an upgrade the old writer finishes first, and a
  * command line that migrates holds up the server's writes for that moment.
@@ -40,6 +42,7 @@ enum {
     SPARES_MAX = 1024,        /* requests kept for use again */
 };
 #define SEND_WAIT_NS (5 * USH_SECOND)
+#define LAST_SEND_NS (500 * (int64_t)USH_MS)
 #define LOCK_WAIT_NS (20 * (int64_t)USH_MS)
 #define LOCK_SAY_NS (10 * USH_SECOND)
 #define ACCEPT_PAUSE_NS (100 * (int64_t)USH_MS)
@@ -48,6 +51,8 @@ struct writer {
     const struct ush_writer_options *o;
     struct ush__committer committer;
     struct ush_scope *scope; /* of all connections */
+    struct ush_link all;     /* struct connection */
+    struct ush_alarm last;   /* while it ends: looks for peers that take nothing */
     struct ush_link spares;  /* struct request, through its batch item */
     uint32_t spare_count, connections;
     struct ush_db_stats own_stats;
@@ -55,6 +60,8 @@ struct writer {
 
 struct connection {
     struct writer *writer;
+    struct ush_link link; /* in writer->all */
+    int64_t sending_ns;   /* when the send in progress began; 0 = none */
     int fd;               /* -1 once it is closed */
     bool is_over;         /* nothing more is read */
     uint32_t outstanding; /* requests in a batch or waiting for one */
@@ -217,6 +224,7 @@ static void connection_free(struct connection *c)
     ush_buf_fini(&c->in);
     ush_buf_fini(&c->out);
     ush_buf_fini(&c->sending);
+    ush_list_del(&c->link);
     c->writer->connections--;
     free(c);
 }
@@ -231,7 +239,9 @@ static int send_gathered(struct connection *c)
     ush_scope_open(&limit, &(struct ush_scope_options){.name = "answers",
                                                        .shield = true,
                                                        .deadline_ns = ush_now_ns() + SEND_WAIT_NS});
+    c->sending_ns = ush_now_ns();
     ssize_t n = ush_send(c->fd, c->sending.at, c->sending.len);
+    c->sending_ns = 0;
     ush_scope_close(&limit);
     ush_buf_reset(&c->sending);
     return n < 0 ? (int)n : 0;
@@ -265,6 +275,7 @@ static void connection_open(struct writer *w, int fd)
     ush_buf_init(&c->out, ANSWERS_MAX);
     ush_buf_init(&c->sending, ANSWERS_MAX);
     ush_event_init(&c->work, "answers");
+    ush_list_push(&w->all, &c->link);
     w->connections++;
     if (ush_spawn(w->scope, send_answers, c) < 0)
         connection_free(c);
@@ -332,6 +343,19 @@ static int open_committer(struct writer *w)
     }
 }
 
+/* Cuts off who holds up the end. Its sender then ends by itself. */
+static void cut_slow_peers(struct ush_alarm *alarm)
+{
+    struct writer *w = USH_CONTAINER(alarm, struct writer, last);
+    int64_t now_ns = ush_now_ns();
+    USH_EACH (&w->all, l) {
+        struct connection *c = USH_CONTAINER(l, struct connection, link);
+        if (c->sending_ns && now_ns - c->sending_ns >= LAST_SEND_NS)
+            connection_close(c);
+    }
+    ush_alarm_set(alarm, now_ns + LAST_SEND_NS, cut_slow_peers);
+}
+
 /* The listener stays the caller's: under sim it is used as it is, else through a duplicate. */
 static int serve(struct writer *w)
 {
@@ -354,8 +378,10 @@ static int serve(struct writer *w)
     int r = accept_all(w, listener);
     if (!ush_is_sim())
         ush_close(listener);
+    cut_slow_peers(&w->last);
     ush_scope_cancel(&scope, USH_CANCEL_SHUTDOWN);
     ush_scope_close(&scope);
+    ush_alarm_clear(&w->last);
     return r == -EBADF ? r : 0;
 }
 
@@ -368,6 +394,7 @@ int ush_writer_run(const struct ush_writer_options *o)
         return -ENOMEM;
     w->o = o;
     ush_list_init(&w->spares);
+    ush_list_init(&w->all);
     int r = open_committer(w);
     if (r == 0) {
         r = serve(w);
