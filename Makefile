@@ -44,8 +44,8 @@ ifeq ($(V),)
 say = @printf '  %-6s %s\n' $(1) $(2);
 endif
 
-.PHONY: all deps deps-test deps-bench run stack test test-unit test-e2e test-asan test-tsan test-valgrind fuzz lint bench \
-	screenshots clean help format examples
+.PHONY: all deps deps-test deps-bench run stack test test-unit test-e2e test-asan test-tsan test-valgrind fuzz fault \
+	lint bench screenshots clean help format examples
 .DEFAULT_GOAL := all
 # All cores, unless the caller said how many.
 jobs = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -142,6 +142,10 @@ test-tsan: deps-test ## the C tests under ThreadSanitizer
 test-valgrind: deps-test ## the C tests under Valgrind
 	@$(MAKE) --no-print-directory $(jobs) build-tests
 	@tools/test $(BUILD) --unit --valgrind
+
+fault: deps-test ## the whole stack on PostgreSQL, 300 kills, an independent checker
+	@$(MAKE) --no-print-directory $(jobs) build-all $(bench)
+	@tests/fault/run
 
 fuzz: deps-test ## look for new inputs that break a parser, 20 s for each
 	@tools/fuzz

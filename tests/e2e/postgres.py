@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import signal
 import subprocess
+import time
 
 import psycopg2
 import psycopg2.extras
@@ -32,8 +33,18 @@ class Postgres(private.Postgres):
         host = self.address or self.folder
         return f"postgresql:///{database}?host={host}&port={self.port}&user={self.USER}"
 
+    def start(self, seconds=30):
+        """Behind a killed one it refuses until the last of its children has gone."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return super().start()
+            except RuntimeError as why:
+                if "still in use" not in str(why) or time.monotonic() > deadline:
+                    raise
+
     def kill(self):
-        """The postmaster alone; its children notice and end, and the next start waits for that."""
+        """The postmaster alone; its children notice and end, and `start` waits for that."""
         self.stop(signal.SIGKILL)
 
     def wait_until_ready(self):

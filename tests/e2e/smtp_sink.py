@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """A mail server for tests: takes messages, journals them, and misbehaves on demand.
 
-    smtp_sink.py [--port N] [--mode MODE] [--journal FILE] [--seconds S]
+    smtp_sink.py [--port N] [--mode MODE] [--journal FILE [--digest: of the bytes]]
+                 [--seconds S]
                  [--cert FILE (with its key): STARTTLS is offered] [--smtps: TLS from the start]
                  [--login USER:PASSWORD is asked for, behind STARTTLS where that is offered]
                  [--folder DIR: each message is a file there] [--host ADDRESS]
@@ -31,6 +32,7 @@ one ("refuse+17@example.org"):
 import argparse
 import asyncio
 import email
+import hashlib
 import json
 import os
 import ssl
@@ -47,6 +49,7 @@ class Sink:
         self.mode, self.folder, self.seconds, self.count = mode, folder, seconds, 0
         self.journal = open(journal, "a", encoding="utf-8") if journal else None
         self.connections = 0
+        self.digest = False
 
     def mode_of(self, envelope):
         for to in envelope.rcpt_tos:
@@ -80,7 +83,8 @@ class Sink:
             "from": envelope.mail_from,
             "to": envelope.rcpt_tos,
             "message_id": message["Message-ID"],
-            "bytes": envelope.content.decode("latin-1"),
+            "bytes": hashlib.sha256(envelope.content).hexdigest() if self.digest
+            else envelope.content.decode("latin-1"),
         }) + "\n")
         self.journal.flush()
         os.fsync(self.journal.fileno())
@@ -123,6 +127,7 @@ async def main():
     options.add_argument("--mode", choices=MODES, default="accept")
     options.add_argument("--journal")
     options.add_argument("--seconds", type=float, default=0.3)
+    options.add_argument("--digest", action="store_true")
     options.add_argument("--cert")
     options.add_argument("--smtps", action="store_true")
     options.add_argument("--login")
@@ -131,6 +136,7 @@ async def main():
     options.add_argument("--stay", action="store_true")
     options = options.parse_args()
     sink = Sink(options.mode, options.journal, options.folder, options.seconds)
+    sink.digest = options.digest
 
     tls = None
     if options.cert:

@@ -2,8 +2,8 @@
 
 Every student must hear the truth: what was acknowledged exists, and once; else a broken connection
 or 503 with Retry-After, upon which the crowd of bench/rush.c asks again with the same key. Nobody
-helps the server: it has to come back by itself. tools/fault does the same for longer, with Redis
-and a mail server.
+helps the server: it has to come back by itself. tests/fault/run does the same for longer, with
+Redis and a mail server.
 """
 
 import contextlib

@@ -30,6 +30,17 @@ class MailServer:
             stderr=subprocess.DEVNULL)
         self.url = "smtp://" + self.process.stdout.readline().decode().strip()
 
+        self.at = self.seen = 0
+
+    def count(self):
+        """How many messages were accepted."""
+        with open(self.path, "rb") as accepted:
+            accepted.seek(self.at)
+            new = accepted.read()
+        self.at += len(new)
+        self.seen += new.count(b"\n")
+        return self.seen
+
     def accepted(self):
         """How often each Message-ID was accepted."""
         rows = self.path.read_text().splitlines()
