@@ -71,6 +71,8 @@ static int run(struct cli *cli)
     int r = lab_run(&l, s, &p), code = CLI_OK;
     if (cli->json)
         lab_draw_json(&l, s, &out);
+    else if (cli_option(cli, "html"))
+        lab_draw_html(&l, s, &out);
     else
         lab_draw_text(&l, s, &out);
     fwrite(out.at, 1, out.len, stdout);
@@ -81,6 +83,23 @@ static int run(struct cli *cli)
     ush_buf_fini(&out);
     lab_fini(&l);
     return r < 0 ? CLI_FAILED : code;
+}
+
+static int serve(struct cli *cli)
+{
+    const char *typed = cli_option(cli, "on");
+    struct ush_address at;
+    int r = ush_address_parse(ush_text_of(typed ? typed : "127.0.0.1:8081"), &at);
+    int listener = r < 0 ? r : ush_listen_at(&at);
+    if (listener < 0) {
+        fprintf(stderr, "usher: cannot listen on %s: %s\n", typed ? typed : "127.0.0.1:8081",
+                ush_error_text(listener));
+        return CLI_FAILED;
+    }
+    printf("The lab is at http://127.0.0.1:%d\nStop it with Ctrl-C.\n",
+           ush_listener_port(listener));
+    fflush(stdout);
+    return lab_serve(listener) < 0 ? CLI_FAILED : CLI_OK;
 }
 
 const struct cli_command lab_commands[] = {
@@ -103,7 +122,15 @@ const struct cli_command lab_commands[] = {
                  {"threads", "N", "of the pool (20)"},
                  {"cap", "N", "calls at once, where a scene has a cap (10)"},
                  {"scale", "N", "so many times faster in real time (10)"},
-                 {"svg", "FILE", "write the timeline as SVG"}},
+                 {"svg", "FILE", "write the timeline as SVG"},
+                 {"html", NULL, "print picture and table as the page shows them"}},
      .run = run},
+    {.name = "lab serve",
+     .summary = "all scenes on a page, run again with your numbers",
+     .help =
+         "Serves the lab's page until it is stopped. Each picture on it is drawn from a run that\n"
+         "has just taken place on this machine, so it is for one reader and not for the world.",
+     .options = {{"on", "ADDRESS", "where to listen (127.0.0.1:8081)"}},
+     .run = serve},
     {0},
 };

@@ -204,6 +204,39 @@ void lab_draw_svg(const struct lab *l, const struct lab_scene *s, struct ush_buf
     free(t.pieces);
 }
 
+/* ---- HTML ------------------------------------------------------------------------------------ */
+
+void lab_draw_html(const struct lab *l, const struct lab_scene *s, struct ush_buf *out)
+{
+    const struct lab_table *t = &l->table;
+    lab_draw_svg(l, s, out);
+    if (l->p.scale != 1 && s->uses & LAB_MAIL)
+        ush_buf_printf(out,
+                       "<p>Run %lld times faster than told; the times are multiplied again.</p>\n",
+                       (long long)l->p.scale);
+    ush_buf_add(out, USH_T("<div class=\"wide\" tabindex=\"0\"><table><thead><tr><td></td>"));
+    for (size_t c = 0; c < t->column_count; c++)
+        ush_buf_printf(out, "<th scope=\"col\">%s</th>", t->columns[c]);
+    ush_buf_add(out, USH_T("</tr></thead><tbody>\n"));
+    for (size_t r = 0; r < t->row_count; r++) {
+        ush_buf_add(out, USH_T("<tr><th scope=\"row\">"));
+        ush_buf_add_html(out, ush_text_of(t->rows[r].label));
+        ush_buf_add(out, USH_T("</th>"));
+        for (size_t c = 0; c < t->column_count; c++) {
+            ush_buf_add(out, USH_T("<td>"));
+            draw_value(t->rows[r].values[c], out);
+            ush_buf_add(out, USH_T("</td>"));
+        }
+        ush_buf_add(out, USH_T("</tr>\n"));
+    }
+    ush_buf_add(out, USH_T("</tbody></table></div>\n"));
+    if (l->notes.len) {
+        ush_buf_add(out, USH_T("<pre>"));
+        ush_buf_add_html(out, ush_buf_text(&l->notes));
+        ush_buf_add(out, USH_T("</pre>\n"));
+    }
+}
+
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void draw_json_rows(const struct lab_table *t, struct ush_buf *out)

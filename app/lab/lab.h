@@ -156,6 +156,8 @@ static inline double lab_s(const struct lab *l, int64_t ns)
 
 void lab_draw_text(const struct lab *l, const struct lab_scene *s, struct ush_buf *out);
 void lab_draw_svg(const struct lab *l, const struct lab_scene *s, struct ush_buf *out);
+/* SVG, table and notes as a part of a page. */
+void lab_draw_html(const struct lab *l, const struct lab_scene *s, struct ush_buf *out);
 void lab_draw_json(const struct lab *l, const struct lab_scene *s, struct ush_buf *out);
 /* Serves the page on a listening socket until the process is ended. */
 int lab_serve(int listener);

@@ -6,11 +6,13 @@ lower limits do not need any.
 
 import json
 import re
+import signal
 import subprocess
 
 import pytest
 
-from conftest import ENVIRON, ROOT, USHER
+from chromium import DESKTOP, PHONE, Chromium
+from conftest import ENVIRON, ROOT, USHER, Server, wait_for
 
 STUDENTS, SCALE, MAIL_S = 50, 50, 2.0
 
@@ -90,3 +92,50 @@ def test_timeline_as_lines_and_as_svg(tmp_path):
     assert len(rows) == 20 and all("-" in r for r in rows)
     drawn = svg.read_text()
     assert drawn.startswith("<svg ") and drawn.count("<rect ") > 100 and "<script" not in drawn
+
+
+# ---- the page -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def page(tmp_path):
+    server = Server(tmp_path, [str(USHER), "lab", "serve", "--on", "127.0.0.1:0"])
+    yield server
+    server.stop(signal.SIGKILL)
+
+
+def test_a_scene_is_run_for_a_page_without_scripts(page):
+    shown = page.get("/scene/workers?students=20&lab-workers=2&scale=100").text
+    assert "Several blocking processes" in shown and "One blocking process" not in shown
+    assert 'value="20"' in shown and "<svg " in shown and "blocking worker processes</th>" in shown
+    assert "static int serve(struct lab *l, int worker)" in shown
+    assert page.get("/scene/nosuch").status == 404
+    assert "This run failed" in page.get("/scene/tasks?students=0&part=1").text
+    assert page.get("/").text.count('<section class="scene"') == len(json.loads(lab("--json").stdout))
+
+
+def test_the_page_is_for_phone_keyboard_and_eye(page, tmp_path):
+    faults = []
+    with Chromium(tmp_path / "chromium") as b:
+        for size in (PHONE, DESKTOP):
+            for dark in (False, True):
+                b.screen(size, dark)
+                b.open(f"http://127.0.0.1:{page.port}/scene/tasks?students=20&scale=100")
+                faults += [f"{size[0]} {'dark' if dark else 'light'}: {f}" for f in b.audit()]
+        assert not faults, "\n".join(sorted(set(faults)))
+        # Another number, by keyboard; the script puts the new run into the same page.
+        before = b.driver.execute_script("return document.querySelector('.result svg').outerHTML")
+        field = b.tab_to(lambda e: e.get_attribute("name") == "students")
+        field.clear()
+        field.send_keys("7")
+        b.tab_to(lambda e: e.tag_name == "button").send_keys("\n")
+        wait_for("a new picture", lambda: b.driver.execute_script(
+            "const svg = document.querySelector('.result svg');"
+            "return svg && svg.outerHTML !== arguments[0]"
+            "  && !document.querySelector('[aria-busy]')", before), 30)
+        drawn = b.driver.find_element("css selector", ".result svg").get_attribute("outerHTML")
+        assert "student 6<" in drawn and "student 11<" not in drawn
+        assert "students=7" not in b.driver.current_url
+        # And all of them run by themselves as they come into view.
+        b.open(f"http://127.0.0.1:{page.port}/#tasks")
+        wait_for("the scene in view", lambda: b.driver.find_elements("css selector", "#tasks .result svg"), 60)
