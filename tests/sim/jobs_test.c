@@ -22,6 +22,7 @@
  *  5. The mail server has accepted at most one mail more than the row has ambiguous ends: every
  *     duplicate is announced by a row.
  *  6. Dead rows have three crashes, all attempts spent, or were refused. Nothing is counted twice.
+ *  7. An attempt that paused its lanes is not spent, and a limit per minute loses nothing.
  */
 #include "../unit/jobs/queue.h"
 #include "explored.h"
@@ -64,7 +65,7 @@ static const struct ush_statement
 
 /* What a job's function saw under one claim. */
 struct run {
-    bool began, has_returned, was_accepted;
+    bool began, has_returned, was_accepted, paused;
     int marked; /* the highest mark it was told is stored */
     int result;
 };
@@ -81,6 +82,7 @@ static struct world {
     struct run runs[JOBS + 3][CLAIMS_MAX];
     struct place places[WORKERS];
     int put; /* rows that were stored */
+    uint32_t per_minute;
     bool is_over;
 } w;
 
@@ -104,7 +106,10 @@ static int send_mail(struct ush_job *job, struct run *run)
     run->marked = 2;
     switch (ush_sim_choose(6)) { /* the server's side of the dot */
     case 0:
-        return ush_sim_choose(4) ? -EAGAIN : USH_EINVAL;
+        /* Enough for now: nobody else is to try. Not for ever, since it costs no attempt. */
+        run->paused = job->claim < CLAIMS_MAX / 4 && ush_sim_choose(4) == 0;
+        job->pause_ms = run->paused ? 1 + ush_sim_choose(20000) : 0;
+        return run->paused || ush_sim_choose(4) ? -EAGAIN : USH_EINVAL;
     case 1:
         run->was_accepted = ush_sim_choose(2); /* and its answer is lost */
         return USH_EUNKNOWN;
@@ -144,6 +149,7 @@ static int work(void *arg)
                                  .kind_count = 1,
                                  .lanes = lanes,
                                  .at_once = 3,
+                                 .per_minute = w.per_minute,
                                  .wake_fd = -1,
                                  .owner = p->owner};
     return w.is_over ? 0 : ush_jobs_run(&o, &p->jobs);
@@ -285,7 +291,7 @@ static void check_change(const struct past *p)
     if (p->state == USH_JOB_DONE)
         USH_HOLDS(run->result >= 0);
     if (p->failed)
-        USH_HOLDS(run->result < 0);
+        USH_HOLDS(run->result < 0 && !run->paused);
 }
 
 static void check_job(int64_t id, const struct past *past, size_t n)
@@ -349,6 +355,7 @@ static void check(void)
 static int scenario(void *unused __attribute__((unused)))
 {
     memset(&w, 0, sizeof w);
+    w.per_minute = ush_sim_choose(3) ? 0 : 30;
     w.db = queue_open_with(history_schema);
     storm();
     calm();
