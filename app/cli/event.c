@@ -227,7 +227,8 @@ const struct cli_command cli_event_commands[] = {
          "file twice changes nothing the second time.\n\n"
          "Columns: slug, title, category, venue, starts, ends, tz, opens, closes, kind, team_min,\n"
          "team_max, capacity, waitlist, school_limit, grade_min, grade_max, summary, description,\n"
-         "dedupe. Needed are slug, title and starts. Times are local to tz (\"2026-03-14 10:00\") "
+         "dedupe, questions. Needed are slug, title and starts. Times are local to tz "
+         "(\"2026-03-14 10:00\") "
          "or\n"
          "carry an offset. JSON is an array of objects with the same names.\n\n"
          "  usher event import fest.csv --dry-run",

@@ -22,6 +22,7 @@
 
 #include "domain/events.h"
 #include "domain/fest.h"
+#include "domain/questions.h"
 #include "domain/seats.h"
 
 enum { DESK_PEOPLE_MAX = 20 };
@@ -43,6 +44,8 @@ struct desk_request {
     ush_text team; /* name of the team */
     const struct desk_person *members;
     size_t member_count;
+    const struct answer *answers; /* to the event's questions, in any order */
+    size_t answer_count;
     bool guardian_ok;
     enum registration_source source;
 };
@@ -109,7 +112,8 @@ USH_RECORD(desk_place, DESK_PLACE_FIELDS)
     F(R, TEXT, team_name, .max = 120, .optional = true, .doc = "Team")                             \
     F(R, BYTES, team_key, .max = 16, .optional = true, .doc = "Folded name, hashed")               \
     F(R, I64, guardian_ok, .doc = "1 = the box was ticked")                                        \
-    F(R, I64, source, .doc = "enum registration_source")
+    F(R, I64, source, .doc = "enum registration_source")                                           \
+    F(R, TEXT, answers, .max = 5000, .optional = true, .doc = "Lines (questions.h)")
 USH_RECORD(register_in, REGISTER_FIELDS)
 
 #endif

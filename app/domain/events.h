@@ -35,7 +35,8 @@
     F(R, TEXT, status, .choices = "published|cancelled", .doc = "State")                           \
     F(R, I64, version, .doc = "Raised by every change of these fields")                            \
     F(R, TIME, created_at, .doc = "First stored")                                                  \
-    F(R, TIME, updated_at, .doc = "Last change")
+    F(R, TIME, updated_at, .doc = "Last change")                                                   \
+    F(R, TEXT, questions, .format = USH_PROSE, .max = 4000, .doc = "A line each (questions.h)")
 USH_RECORD(event, EVENT_FIELDS)
 
 struct event_entry {

@@ -20,6 +20,7 @@
     F(R, TEXT, phone, .max = 20, .optional = true, .doc = "Phone")                                 \
     F(R, TEXT, team, .max = 120, .optional = true, .doc = "Team")                                  \
     F(R, TEXT, members, .max = 10000, .optional = true, .doc = "Other members")                    \
+    F(R, TEXT, answers, .max = 5000, .optional = true, .doc = "To the event's questions")          \
     F(R, TIME, created_at, .doc = "Arrived")                                                       \
     F(R, TIME, promoted_at, .optional = true, .doc = "Moved up")                                   \
     F(R, TIME, cancelled_at, .optional = true, .doc = "Cancelled")

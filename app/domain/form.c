@@ -64,9 +64,36 @@ static int people(const struct fest *f, const struct event_entry *e, const struc
     return 0;
 }
 
+static ush_text answer_of(const struct desk_request *rq, ush_text question)
+{
+    for (size_t i = 0; i < rq->answer_count; i++)
+        if (ush_text_equal(rq->answers[i].question, question))
+            return rq->answers[i].answer;
+    return USH_NONE;
+}
+
+/* What was answered to what the event asks, in its order; USH_NONE if nothing. */
+static int answers_text(const struct event *e, const struct desk_request *rq,
+                        struct ush_arena *arena, ush_text *ret)
+{
+    struct ush_rows rows;
+    *ret = USH_NONE;
+    if (!e->questions.len || !rq->answer_count)
+        return 0;
+    USH_TRY(questions_parse(e->questions, arena, &rows, NULL));
+    const struct question *questions = rows.at;
+    for (size_t i = 0; i < rows.count; i++) {
+        ush_text answer = answer_of(rq, questions[i].text);
+        if (answer.len)
+            *ret = ush_arena_printf(arena, "%.*s%s%.*s: %.*s", USH_PR(*ret), ret->len ? "\n" : "",
+                                    USH_PR(questions[i].text), USH_PR(answer));
+    }
+    return arena->failed ? USH_ELIMIT : 0;
+}
+
 /* Everything that is asked, in one order. */
-static ush_text fingerprint(const struct fest *f, const struct desk_request *rq, int64_t event,
-                            struct ush_arena *arena)
+static ush_text fingerprint(const struct fest *f, const struct desk_request *rq, ush_text answers,
+                            int64_t event, struct ush_arena *arena)
 {
     ush_text parts[7 + 2 * DESK_PEOPLE_MAX] = {
         rq->name,   rq->email,
@@ -77,6 +104,8 @@ static ush_text fingerprint(const struct fest *f, const struct desk_request *rq,
         parts[n++] = rq->members[i].name;
         parts[n++] = rq->members[i].email;
     }
+    if (answers.len)
+        parts[n++] = answers;
     return hash(f, HASH_FINGERPRINT, event, parts, n, arena);
 }
 
@@ -95,12 +124,13 @@ int form_keys(const struct fest *f, const struct event_entry *e, const struct de
                                 .grade = rq->grade,
                                 .team_name = rq->team};
     USH_TRY(people(f, e, rq, arena, ret));
+    USH_TRY(answers_text(&e->event, rq, arena, &ret->answers));
     if (!random.at)
         return USH_ELIMIT;
     if (!rq->key.at)
         ush_random((char *)random.at, KEY_BYTES);
     ret->request_key = rq->key.at ? hash(f, HASH_REQUEST, event, &rq->key, 1, arena) : random;
-    ret->request_fp = fingerprint(f, rq, event, arena);
+    ret->request_fp = fingerprint(f, rq, ret->answers, event, arena);
     if (folded.len)
         ret->school_key = hash(f, HASH_SCHOOL, event, &folded, 1, arena);
     if (team.len)
@@ -199,12 +229,48 @@ static void check_grade(const struct event *e, int64_t grade, struct ush_faults 
         fault(faults, "grade", "value_error", "This event is for other grades");
 }
 
+static bool is_choice(const struct question *q, ush_text answer)
+{
+    for (size_t i = 0; i < q->choice_count; i++)
+        if (ush_text_equal(q->choices[i], answer))
+            return true;
+    return !q->choice_count;
+}
+
+static void check_answers(const struct event *e, const struct desk_request *rq,
+                          struct ush_faults *faults)
+{
+    struct ush_rows rows = {0};
+    if (e->questions.len && questions_parse(e->questions, faults->arena, &rows, NULL) < 0)
+        return; /* stored questions can be read */
+    const struct question *questions = rows.at;
+    for (size_t i = 0; i < rows.count; i++) {
+        char path[40];
+        snprintf(path, sizeof path, "answers/%zu/answer", i);
+        ush_text answer = answer_of(rq, questions[i].text);
+        if (!answer.len && !questions[i].is_optional)
+            fault(faults, path, "missing", "Please answer: %.*s", USH_PR(questions[i].text));
+        else if (answer.len && !is_choice(&questions[i], answer))
+            fault(faults, path, "value_error", "%.*s: this is not one of the choices",
+                  USH_PR(questions[i].text));
+    }
+    for (size_t i = 0; i < rq->answer_count; i++) {
+        bool is_asked = false;
+        for (size_t k = 0; k < rows.count && !is_asked; k++)
+            is_asked = ush_text_equal(questions[k].text, rq->answers[i].question);
+        if (!is_asked)
+            fault(faults, "answers", "extra_forbidden", "This event does not ask: %.*s",
+                  USH_PR(rq->answers[i].question));
+    }
+}
+
 int form_check(const struct event_entry *e, const struct desk_request *rq,
                const struct register_in *in, struct ush_faults *faults)
 {
     check_team(&e->event, rq, in, faults);
     check_grade(&e->event, rq->grade, faults);
     check_addresses(in, faults);
+    check_answers(&e->event, rq, faults);
     if (USH_HAS(&e->seats, seats_school_limit) && !in->school_key.at)
         fault(faults, "school", "missing",
               "Please say which school you are from: places are counted by school");

@@ -16,6 +16,7 @@
 
 #include "domain/events.h"
 #include "domain/places.h"
+#include "domain/questions.h"
 #include "gen/sql.h"
 
 USH_RECORD_DEFINE(import_row, IMPORT_FIELDS)
@@ -87,6 +88,7 @@ static void build_event(struct building *b, struct event *e)
         .kind = team ? USH_T("team") : USH_T("individual"),
         .dedupe = r->dedupe.at ? r->dedupe : USH_T("email"),
         .status = USH_T("published"),
+        .questions = r->questions.at ? r->questions : USH_T(""),
         .grade_min = r->grade_min,
         .grade_max = r->grade_max,
     };
@@ -100,6 +102,10 @@ static void build_event(struct building *b, struct event *e)
     e->ends_at = time_of(b, "ends", r->ends, e->starts_at + HOUR_MS);
     e->edit_until = e->cancel_until = e->starts_at;
     e->utc_offset_min = b->zone ? zone_offset_min(b->zone, e->starts_at) : 0;
+    const char *problem;
+    struct ush_rows questions;
+    if (questions_parse(e->questions, b->arena, &questions, &problem) == USH_EINVAL)
+        ush_faults_add(b->faults, "questions", "value_error", "%s", problem);
     if (e->ends_at < e->starts_at)
         ush_faults_add(b->faults, "ends", "value_error", "It ends before it starts");
     if (e->team_max < e->team_min)

@@ -38,7 +38,9 @@ enum { IMPORT_ROWS_MAX = 1000 };
     F(R, TEXT, summary, .max = 300, .optional = true, .doc = "One or two sentences")               \
     F(R, TEXT, description, .format = USH_PROSE, .max = 20000, .optional = true, .doc = "Text")    \
     F(R, TEXT, dedupe, .choices = "email|email_name|none", .optional = true,                       \
-      .doc = "What makes two people one; default email")
+      .doc = "What makes two people one; default email")                                           \
+    F(R, TEXT, questions, .format = USH_PROSE, .max = 4000, .optional = true,                      \
+      .doc = "What the form asks beyond name and school, a line each: 'Size: S | M | L'")
 USH_RECORD(import_row, IMPORT_FIELDS)
 
 enum import_action { IMPORT_NEW, IMPORT_CHANGED, IMPORT_UNCHANGED, IMPORT_ERROR };

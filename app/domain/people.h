@@ -35,6 +35,7 @@ USH_RECORD(participant, PARTICIPANT_FIELDS)
     F(R, TEXT, cancel_reason, .max = 40, .optional = true, .doc = "Why")                           \
     F(R, TIME, resent_at, .optional = true, .doc = "The link was last sent again")                 \
     F(R, TIME, erased_at, .optional = true, .doc = "Names and addresses were overwritten")         \
+    F(R, TEXT, answers, .max = 5000, .optional = true, .doc = "To the event's questions")          \
     F(R, TEXT, lead_name, .max = 120, .optional = true, .doc = "Name of position 0, in lists")     \
     F(R, TEXT, lead_email, .max = 254, .optional = true, .doc = "Address of position 0, in lists")
 USH_RECORD(registration, REGISTRATION_FIELDS)

@@ -62,7 +62,8 @@ USH_RECORD_DEFINE(request_row, REQUEST_ROW_FIELDS)
     F(R, BYTES, school_key)                                                                        \
     F(R, TEXT, phone)                                                                              \
     F(R, TEXT, team_name)                                                                          \
-    F(R, BYTES, team_key)
+    F(R, BYTES, team_key)                                                                          \
+    F(R, TEXT, answers)
 USH_RECORD(new_registration, NEW_REGISTRATION_FIELDS)
 USH_RECORD_DEFINE(new_registration, NEW_REGISTRATION_FIELDS)
 
@@ -443,6 +444,7 @@ static struct new_registration registration_row(const struct entry *e,
         .phone = in->phone,
         .team_name = in->team_name,
         .team_key = in->team_key,
+        .answers = in->answers,
     };
     if (USH_HAS(in, register_in_grade))
         USH_SET(&r, new_registration_grade);

@@ -160,9 +160,14 @@ static const struct {
     {"summary", "Summary", "text", "One or two sentences, also shown where the link is shared.",
      NULL, false},
     {"description", "Description", "area", NULL, NULL, false},
+    {"questions", "Further questions", "area",
+     "One a line, at most ten. \"T-shirt size: S | M | L\" gives a choice; \"Allergies "
+     "(optional)\" "
+     "may be left out.",
+     NULL, false},
 };
-const size_t event_form_numbers[EVENT_FIELDS_SHOWN] = {0,  1,  2,  3,  4,  5,  6,  7,  8, 9,
-                                                       10, 11, 12, 13, 14, 15, 16, 17, 18};
+const size_t event_form_numbers[EVENT_FIELDS_SHOWN] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,
+                                                       10, 11, 12, 13, 14, 15, 16, 17, 18, 19};
 
 /* What a field of the form holds, as text. */
 static ush_text typed_in(const struct event_form *form, const char *name, int64_t *ret_max,
@@ -225,6 +230,7 @@ static int form_of(const struct event_entry *entry, struct ush_arena *arena, str
         .dedupe = e->dedupe,
         .summary = e->summary,
         .description = e->description,
+        .questions = e->questions,
         .capacity = s->capacity,
         .team_min = e->team_min,
         .team_max = e->team_max,

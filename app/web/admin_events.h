@@ -51,7 +51,7 @@ struct import_view {
 };
 
 /* The inputs of the form, in order, with what was typed. */
-enum { EVENT_FIELDS_SHOWN = 19 };
+enum { EVENT_FIELDS_SHOWN = 20 };
 struct admin_field event_form_field(const struct event_form_view *v, size_t i,
                                     struct ush_arena *arena);
 extern const size_t event_form_numbers[EVENT_FIELDS_SHOWN];

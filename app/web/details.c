@@ -20,8 +20,8 @@
 /* ---- correcting ------------------------------------------------------------------------------ */
 
 /* What is stored, as if it had just been typed. */
-static int form_of(const struct registration_view *reg, struct ush_arena *arena,
-                   struct register_form *ret)
+static int form_of(const struct registration_view *reg, const struct event *e,
+                   struct ush_arena *arena, struct register_form *ret)
 {
     const struct registration *r = &reg->registration;
     size_t members = reg->people_count ? reg->people_count - 1 : 0;
@@ -32,11 +32,21 @@ static int form_of(const struct registration_view *reg, struct ush_arena *arena,
         people[i].name = reg->people[i + 1].name;
         people[i].email = reg->people[i + 1].email;
     }
+    struct ush_rows rows = {0};
+    USH_TRY(questions_parse(e->questions, arena, &rows, NULL));
+    const struct question *questions = rows.at;
+    struct answer *answers = USH_NEW_N(arena, struct answer, rows.count + 1);
+    if (!answers)
+        return USH_ELIMIT;
+    for (size_t i = 0; i < rows.count; i++)
+        answers[i] = (struct answer){.question = questions[i].text,
+                                     .answer = answer_kept(r->answers, questions[i].text)};
     *ret = (struct register_form){.school = r->school,
                                   .grade = r->grade,
                                   .phone = r->phone,
                                   .team = r->team_name,
                                   .members = {people, members},
+                                  .answers = {answers, rows.count},
                                   .guardian = r->guardian_ok};
     if (reg->people_count) {
         ret->name = reg->people[0].name;
@@ -76,7 +86,7 @@ int web_edit(struct ush_request *rq)
     struct register_form stored;
     struct form_view v;
     USH_TRY(open_details(rq, &list, &reg, &v));
-    USH_TRY(form_of(&reg, rq->arena, &stored));
+    USH_TRY(form_of(&reg, &v.event->event, rq->arena, &stored));
     v.form = &stored;
     return reply_form(rq, &v);
 }

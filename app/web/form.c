@@ -104,3 +104,17 @@ ush_text member_email(const struct form_view *v, int64_t number)
     const struct desk_person *p = member_of(v, number);
     return p ? p->email : USH_NONE;
 }
+
+const char *answer_field(struct ush_arena *arena, size_t i, const char *part)
+{
+    return ush_arena_printf(arena, "answers.%zu.%s", i, part).at;
+}
+
+ush_text answer_typed(const struct form_view *v, const struct question *q)
+{
+    const struct answer *answers = v->form->answers.at;
+    for (size_t i = 0; i < v->form->answers.count; i++)
+        if (ush_text_equal(answers[i].question, q->text))
+            return answers[i].answer;
+    return USH_NONE;
+}

@@ -25,6 +25,7 @@ struct form_view {
     bool is_busy;                    /* 503: try again */
     bool is_edit;                    /* the details of a registration that exists */
     ush_text ticket_url;             /* for asks_update and is_edit */
+    struct ush_rows questions;       /* of struct question; reply_form fills it */
     int status;
 };
 int reply_form(struct ush_request *rq, const struct form_view *v);
@@ -57,6 +58,9 @@ size_t member_rows(const struct form_view *v);
 /* "members.0.name" for number 1. */
 const char *member_field(struct ush_arena *arena, int64_t number, const char *part);
 ush_text member_name(const struct form_view *v, int64_t number);
+/* The parts of question number i: names of its two fields, and what was answered. */
+const char *answer_field(struct ush_arena *arena, size_t i, const char *part);
+ush_text answer_typed(const struct form_view *v, const struct question *q);
 ush_text member_email(const struct form_view *v, int64_t number);
 
 #endif

@@ -178,7 +178,10 @@ int reply_event(struct ush_request *rq, const struct event_view *v)
 
 int reply_form(struct ush_request *rq, const struct form_view *v)
 {
+    struct form_view full = *v;
+    const struct event *e = &v->event->event;
     bool is_wrong = v->faults || v->refusal.at;
+    USH_TRY(questions_parse(e->questions, rq->arena, &full.questions, NULL));
     struct frame f =
         frame_of(rq, ush_arena_printf(rq->arena, "%sRegister for %.*s", is_wrong ? "Error: " : "",
                                       USH_PR(v->event->event.title)));
@@ -193,7 +196,7 @@ int reply_form(struct ush_request *rq, const struct form_view *v)
     if (event_state(v->event, ush_wall_ms()) == EVENT_NOT_OPEN)
         f.script = asset_countdown_js.path;
     ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_form(&b, &f, v);
+    page_form(&b, &f, &full);
     return send_page(rq, v->status, &b);
 }
 

@@ -127,7 +127,8 @@ static int register_json(struct ush_request *rq, struct desk_request *dr)
     {                                                                                              \
         .event = (slug), .name = (b)->name, .email = (b)->email, .school = (b)->school,            \
         .phone = (b)->phone, .grade = (b)->grade, .team = (b)->team, .members = (b)->members.at,   \
-        .member_count = (b)->members.count, .guardian_ok = (b)->guardian                           \
+        .member_count = (b)->members.count, .answers = (b)->answers.at,                            \
+        .answer_count = (b)->answers.count, .guardian_ok = (b)->guardian                           \
     }
 
 int web_register(struct ush_request *rq)

@@ -82,6 +82,8 @@ extern const struct ush_problem problem_sold_out, problem_already_registered, pr
     F(R, TEXT, phone, .format = USH_PHONE, .max = 20, .optional = true, .doc = "Phone")            \
     F(R, TEXT, team, .max = 120, .optional = true, .doc = "Name of the team, for team events")     \
     F(R, LIST, members, .of = &desk_person_record, .max = 19, .optional = true, .doc = MEMBER_DOC) \
+    F(R, LIST, answers, .of = &answer_record, .max = 10, .optional = true,                         \
+      .doc = "To the questions of the event")                                                      \
     F(R, BOOL, guardian, .optional = true, .doc = "A guardian agrees, where the event asks")
 #define REGISTER_BODY_FIELDS(F, R)                                                                 \
     F(R, TEXT, event, .format = USH_SLUG, .min = 1, .max = 60, .doc = "Slug of the event",         \

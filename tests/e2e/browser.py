@@ -43,6 +43,8 @@ class _Reader(html.parser.HTMLParser):
                 page.forms[-1].presses.setdefault(a["name"], []).append(a.get("value", ""))
         elif tag == "select" and page.forms and "name" in a:
             self.select = a["name"]
+            if "required" in a:
+                page.forms[-1].required.add(self.select)
         elif tag == "option" and page.forms and self.select:
             if "selected" in a or self.select not in page.forms[-1].fields:
                 page.forms[-1].fields[self.select] = a.get("value")
