@@ -353,6 +353,12 @@ void ush__conn_ready(void *ctx, unsigned events)
     }
 }
 
+/*
+ * The client has ended its side. It may still read (shutdown(2) of one direction), but over TCP
+ * that looks like leaving, and clients and proxies that wait for a reply keep their side open: so a
+ * GET that waits is cancelled, as by nginx and by Go. Anything else runs to its end, and is
+ * answered.
+ */
 void ush__conn_left(struct ush_conn *c)
 {
     struct ush__exchange *x = c->x;

@@ -44,6 +44,35 @@ BOTH_TEST(leaving_client_cancels_get_but_not_post)
     return site_close(&s);
 }
 
+/* TCP does not tell an end of sending from an end: who waits for a GET is taken for gone. */
+BOTH_TEST(half_closed_client_is_gone_for_get_but_hears_its_post)
+{
+    struct site s;
+    open_site(&s, NULL);
+    int c = site_connect(&s), d = site_connect(&s), e = site_connect(&s);
+    say(c, GET("/gate"));
+    say(d, "POST /gate HTTP/1.1\r\nHost: x\r\n\r\n");
+    until_calls(2);
+    ck_assert_int_eq(ush_shutdown_write(c), 0);
+    ck_assert_int_eq(ush_shutdown_write(d), 0);
+    ck_assert(hears_end(c));
+    ck_assert_int_eq(cancelled, 1);
+    ush_event_set(&gate);
+    ck_assert_int_eq(hear(d)->status, 200);
+    ck_assert(hears_end(d));
+    /* What does not wait is answered. */
+    say(e, GET("/loop") GET("/loop"));
+    ck_assert_int_eq(ush_shutdown_write(e), 0);
+    ck_assert_int_eq(hear(e)->status, 200);
+    ck_assert_int_eq(hear(e)->status, 200);
+    ck_assert(hears_end(e));
+    ck_assert_int_eq(cancelled, 1);
+    ush_close(c);
+    ush_close(d);
+    ush_close(e);
+    return site_close(&s);
+}
+
 BOTH_TEST(too_many_handlers_is_503_before_a_task)
 {
     struct ush_http_limits limits = ush_http_limits_direct;
@@ -181,6 +210,7 @@ int main(void)
     TCase *tc = tcase_create("life");
     both_add(tc, deadline_is_503);
     both_add(tc, leaving_client_cancels_get_but_not_post);
+    both_add(tc, half_closed_client_is_gone_for_get_but_hears_its_post);
     both_add(tc, too_many_handlers_is_503_before_a_task);
     both_add(tc, drain_ends_idle_and_waits_for_handlers);
     both_add(tc, drain_cancels_what_does_not_end);
