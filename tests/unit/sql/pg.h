@@ -82,7 +82,7 @@ static bool pg_is_ready(FILE *log, const char *path)
         pg_die(path);
     while (goes_on && !is_ready) {
         while (!is_ready && fgets(line, sizeof line, log))
-            is_ready = strstr(line, "ready to accept connections") != NULL;
+            is_ready = strstr(line, "ready to accept") != NULL; /* a standby: read-only ones */
         clearerr(log);
         struct pollfd p[] = {{watch, POLLIN, 0}, {server, POLLIN, 0}};
         if (!is_ready)
