@@ -228,9 +228,8 @@ const struct cli_command cli_event_commands[] = {
          "Columns: slug, title, category, venue, starts, ends, tz, opens, closes, kind, team_min,\n"
          "team_max, capacity, waitlist, school_limit, grade_min, grade_max, summary, description,\n"
          "dedupe, questions. Needed are slug, title and starts. Times are local to tz "
-         "(\"2026-03-14 10:00\") "
-         "or\n"
-         "carry an offset. JSON is an array of objects with the same names.\n\n"
+         "(\"2026-03-14\n"
+         "10:00\") or carry an offset. JSON is an array of objects with the same names.\n\n"
          "  usher event import fest.csv --dry-run",
      .min_arguments = 1,
      .max_arguments = 1,

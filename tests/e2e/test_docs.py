@@ -274,7 +274,8 @@ def includes():
         public = re.fullmatch(r"include/usher/(\w+)\.h", f)
         here = module("usher", public[1]) if public else os.path.dirname(f)
         named = re.findall(r'^#include "(\w+)/(\w+)\.h"', text_of(f), flags=re.M)
-        out.setdefault(here, set()).update(module(*n) for n in named if n[0] != "gen")
+        out.setdefault(here, set()).update(module(*n) for n in named
+                                           if n[0] != "gen" and n != ("usher", "usher"))
     return {k: v - {k} for k, v in out.items()}
 
 
