@@ -23,8 +23,9 @@
  *  5. The epoch is raised and the key renewed only by a round that reached the table and Redis. Two
  *     announcers at once (a key that expired under a slow one) do no harm, only work.
  *
- * A wiped Redis has no group: it is made, from the first entry, in every look. Times are those of
- * Redis' own clock; that of this machine only spaces the rounds.
+ * Key and epoch are those of the workers with the same lanes: one that takes other lanes would not
+ * announce for these. A wiped Redis has no group: it is made, from the first entry, in every look.
+ * Times are those of Redis' own clock; that of this machine only spaces the rounds.
  */
 #include <stdlib.h>
 
@@ -84,9 +85,9 @@ static int take_key(struct round *r)
     struct ush__talk t;
     int64_t holder = 0;
     ush__talk_begin(&t, 2);
-    ush__talk_say(&t, "SET %s:announcer %lld NX PX %d", f->prefix, (long long)f->jobs->o.owner,
-                  LEASE_MS);
-    ush__talk_say(&t, "GET %s:announcer", f->prefix);
+    ush__talk_say(&t, "SET %s:announcer:%s %lld NX PX %d", f->prefix, f->jobs->lanes,
+                  (long long)f->jobs->o.owner, LEASE_MS);
+    ush__talk_say(&t, "GET %s:announcer:%s", f->prefix, f->jobs->lanes);
     int result = run(r, &t, 0);
     if (result == 0)
         result = refused(r, &t.replies[0]);
@@ -265,8 +266,8 @@ static int announce(struct round *r, const struct ush_rows *due)
     r->has_more = false;
     for (size_t i = 0; i < f->lane_count; i++)
         say_lane(r, &t, i, due);
-    ush__talk_say(&t, "PEXPIRE %s:announcer %d", f->prefix, LEASE_MS);
-    ush__talk_say(&t, "INCR %s:epoch", f->prefix);
+    ush__talk_say(&t, "PEXPIRE %s:announcer:%s %d", f->prefix, f->jobs->lanes, LEASE_MS);
+    ush__talk_say(&t, "INCR %s:epoch:%s", f->prefix, f->jobs->lanes);
     int result = run(r, &t, 0);
     for (size_t i = 0; i < t.count && result == 0; i++)
         result = refused(r, &t.replies[i]);

@@ -249,11 +249,11 @@ void ush__entry_moment(ush_text name, struct ush__moment *ret);
 /*
  * Keys of Redis, all behind one prefix:
  *
- *     :lane:mail   a stream of announcements ("job 4711"), with the group "workers". An entry is
- *                  deleted when its claim was tried, so what is in it has not been tried
- *     :raised      a stream of one entry: jobs were put
- *     :announcer   who announces; expires
- *     :epoch       raised by each round of the announcer
+ *     :lane:mail             a stream of announcements ("job 4711"), with the group "workers". An
+ *                            entry is deleted when its claim was tried, so what is in it was not
+ *     :raised                a stream of one entry: jobs were put
+ *     :announcer:mail,bulk   who announces for workers of these lanes; expires
+ *     :epoch:mail,bulk       raised by each round of the announcer
  */
 struct ush__feed {
     struct ush_jobs *jobs;

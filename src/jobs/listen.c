@@ -222,7 +222,7 @@ static int exchange(struct ush__feed *f, size_t room)
     if (room) {
         struct share s = share_of(f, room);
         say_read(f, &t, &s);
-        ush__talk_say(&t, "GET %s:epoch", f->prefix);
+        ush__talk_say(&t, "GET %s:epoch:%s", f->prefix, f->jobs->lanes);
     }
     int r = ush__talk_end(&t, f->listener, room ? BLOCK_MS : 0);
     /* Without a group (nobody announced yet, or Redis was wiped) the read is refused. */

@@ -17,6 +17,7 @@ from private import Redis
 
 EVENT = "quiz"
 LATE_S = 2
+EPOCH = "usher:jobs:epoch:mail,bulk"
 
 
 class Worker:
@@ -158,12 +159,12 @@ def test_redis_may_be_lost_in_every_way(rush, redis):
         r.quickest(2)
     r.until_quick()
 
-    epoch = int(redis.ask("GET", "usher:jobs:epoch"))
+    epoch = int(redis.ask("GET", EPOCH))
     redis.stop()
     r.quickest(3)
     shutil.copy(snapshot, redis.folder / "dump.rdb")
     redis.start()
-    assert int(redis.ask("GET", "usher:jobs:epoch")) < epoch
+    assert int(redis.ask("GET", EPOCH)) < epoch
     r.quickest(2)
     r.until_quick()
 

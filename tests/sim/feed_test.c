@@ -24,7 +24,14 @@
 #include "../unit/jobs/queue.h"
 #include "redis_peer.h"
 
-enum { SEEDS = 120, JOBS = 40, JOBS_MAX = JOBS + 10, WORKERS = 3, CLAIMS_MAX = 64, LATE_MS = 2000 };
+enum {
+    SEEDS = 120,
+    JOBS = 40,
+    JOBS_MAX = JOBS + 100,
+    WORKERS = 3,
+    CLAIMS_MAX = 64,
+    LATE_MS = 2000
+};
 enum trouble { WIPE, SAVE, RESTORE, AWAY, SLOW, FORGET, TWICE, MOVE, TROUBLES };
 
 static uint64_t seed;
@@ -187,15 +194,20 @@ static int bad_luck(void *unused __attribute__((unused)))
     return 0;
 }
 
+static void put_one(void)
+{
+    struct ush_job_new job = new_job("mail", ush_sim_choose(3) ? "mail" : "bulk");
+    ck_assert_int_eq(put_job(w.db, &job), 1);
+    w.put_ns[++w.put] = ush_now_ns();
+    if (ush_sim_choose(8)) /* or its process dies in between */
+        ush_hints_raise(w.hints);
+}
+
 static int put_jobs(void *unused __attribute__((unused)))
 {
     for (int i = 0; i < JOBS; i++) {
         pause_up_to_ms(ush_sim_choose(10) ? (w.has_deaths ? 50 : 800) : 8000);
-        struct ush_job_new job = new_job("mail", ush_sim_choose(3) ? "mail" : "bulk");
-        ck_assert_int_eq(put_job(w.db, &job), 1);
-        w.put_ns[++w.put] = ush_now_ns();
-        if (ush_sim_choose(8)) /* or its process dies in between */
-            ush_hints_raise(w.hints);
+        put_one();
     }
     return 0;
 }
@@ -234,9 +246,8 @@ static void wait_until(bool (*holds)(void), int64_t most_s)
     }
 }
 
-static int scenario(void *unused __attribute__((unused)))
+static void begin(struct ush_scope *tasks)
 {
-    struct ush_scope tasks, storm;
     int error = 0;
     memset(&w, 0, sizeof w);
     memset(&peer, 0, sizeof peer);
@@ -245,11 +256,35 @@ static int scenario(void *unused __attribute__((unused)))
     w.db = queue_open();
     w.hints = ush_hints_new(&(struct ush_hints_options){.url = "redis://sim"}, &error);
     peer_up();
-    ush_scope_open(&tasks, &(struct ush_scope_options){.name = "world", .keep_going = true});
-    ush_spawn(&tasks, ush_hints_send, w.hints);
+    ush_scope_open(tasks, &(struct ush_scope_options){.name = "world", .keep_going = true});
+    ush_spawn(tasks, ush_hints_send, w.hints);
     for (int i = 0; i < WORKERS; i++)
-        ush_spawn(&tasks, keep_staffed, &w.places[i]);
+        ush_spawn(tasks, keep_staffed, &w.places[i]);
     wait_until(is_well, 10);
+}
+
+static void end(struct ush_scope *tasks)
+{
+    w.is_over = true;
+    ush_scope_cancel(tasks, USH_CANCEL_SHUTDOWN);
+    ush_scope_close(tasks);
+    ush_hints_free(w.hints);
+    ush_db_close(w.db);
+    ush_close(peer.listener);
+}
+
+static void check_delays(void)
+{
+    for (int id = 1; id <= w.put; id++)
+        if (w.began_ns[id] - w.put_ns[id] > LATE_MS * (int64_t)USH_MS)
+            ck_abort_msg("seed %llu: job %d waited %lld ms", (unsigned long long)seed, id,
+                         (long long)((w.began_ns[id] - w.put_ns[id]) / USH_MS));
+}
+
+static int scenario(void *unused __attribute__((unused)))
+{
+    struct ush_scope tasks, storm;
+    begin(&tasks);
     ush_scope_open(&storm, NULL);
     ush_spawn(&storm, put_jobs, NULL);
     ush_spawn(&storm, bad_luck, NULL);
@@ -257,16 +292,30 @@ static int scenario(void *unused __attribute__((unused)))
     peer.lose = peer.doubles = 0;
     wait_until(is_done, w.has_deaths ? 200 : 5); /* three leases */
     wait_until(is_well, 10);
-    w.is_over = true;
-    ush_scope_cancel(&tasks, USH_CANCEL_SHUTDOWN);
-    ush_scope_close(&tasks);
-    for (int id = 1; id <= w.put && !w.has_deaths; id++)
-        if (w.began_ns[id] - w.put_ns[id] > LATE_MS * (int64_t)USH_MS)
-            ck_abort_msg("seed %llu: job %d waited %lld ms", (unsigned long long)seed, id,
-                         (long long)((w.began_ns[id] - w.put_ns[id]) / USH_MS));
-    ush_hints_free(w.hints);
-    ush_db_close(w.db);
-    ush_close(peer.listener);
+    end(&tasks);
+    if (!w.has_deaths)
+        check_delays();
+    return 0;
+}
+
+/* Who waits is told within a moment; when Redis is back it carries announcements again. */
+static int long_outage(void *unused __attribute__((unused)))
+{
+    struct ush_scope tasks;
+    begin(&tasks);
+    peer_down();
+    int64_t until = ush_now_ns() + 600 * USH_SECOND;
+    while (ush_now_ns() < until) {
+        put_one();
+        pause_up_to_ms(30000);
+    }
+    wait_until(is_done, 5);
+    peer_up();
+    wait_until(is_well, 5);
+    put_one();
+    wait_until(is_done, 1);
+    end(&tasks);
+    check_delays();
     return 0;
 }
 
@@ -307,11 +356,21 @@ START_TEST(no_job_is_lost_or_late)
 }
 END_TEST
 
+START_TEST(ten_minutes_without_redis)
+{
+    for (seed = 0; seed < 10; seed += 2) {
+        struct ush_sim_options o = {.seed = seed, .order = USH_SIM_RANDOM};
+        ck_assert_int_eq(ush_sim_run(&o, long_outage, NULL, NULL), 0);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("sim/feed");
     TCase *t = tcase_create("feed");
     tcase_set_timeout(t, 120);
+    tcase_add_test(t, ten_minutes_without_redis);
     tcase_add_loop_test(t, no_job_is_lost_or_late, 0, 4);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -165,7 +165,7 @@ static void run_key(const struct call *c)
     struct store *st = &peer.now;
     if (st->holder_until_ms <= ush_wall_ms())
         st->holder[0] = 0;
-    bool is_epoch = ush_text_ends(arg(c, 1), USH_T(":epoch"));
+    bool is_epoch = strstr(arg(c, 1).at, ":epoch:") != NULL;
     char text[24];
     if (is_word(c, 0, "SET")) {
         bool is_free = !st->holder[0];

@@ -99,16 +99,38 @@ static void until_quick(void)
 
 static bool is_fed(void)
 {
-    return workers[0] && workers[1] && workers[0]->is_fed && workers[1]->is_fed;
+    return workers[0]->is_fed && workers[1]->is_fed;
 }
 
-static void until_fed(bool wanted)
+/* Every change that is asked for here wakes the worker's listener too. */
+static void until(const struct ush_jobs *j, bool (*holds)(const struct ush_jobs *j))
 {
-    int64_t limit = ush_now_ns() + 20 * USH_SECOND;
-    while (is_fed() != wanted) {
-        ck_assert_int_lt(ush_now_ns(), limit);
-        ush_sleep(10 * USH_MS);
-    }
+    struct ush_scope s;
+    ush_scope_open(&s, &(struct ush_scope_options){.deadline_ns = ush_now_ns() + 20 * USH_SECOND});
+    while (!holds(j))
+        ck_assert_int_eq(ush_event_wait(&j->feed->turn), 0);
+    ush_scope_close(&s);
+}
+
+static bool fed(const struct ush_jobs *j)
+{
+    return j->is_fed;
+}
+
+static bool unfed(const struct ush_jobs *j)
+{
+    return !j->is_fed;
+}
+
+static bool busy(const struct ush_jobs *j)
+{
+    return ush__jobs_room(j) == 0;
+}
+
+static void until_fed(void)
+{
+    for (int i = 0; i < WORKERS; i++)
+        until(workers[i], fed);
 }
 
 static struct ush_redis_reply ask(struct ush_redis_command command, struct ush_arena *arena)
@@ -119,6 +141,16 @@ static struct ush_redis_reply ask(struct ush_redis_command command, struct ush_a
     ck_assert_int_eq(ush_redis_do(r, command, &reply, arena), 0);
     ush_redis_free(r);
     return reply;
+}
+
+/* Until the stream of mails has so many entries, or more. */
+static void until_length(int64_t n, struct ush_arena *arena)
+{
+    int64_t limit = ush_now_ns() + 20 * USH_SECOND, have;
+    do {
+        ck_assert_int_lt(ush_now_ns(), limit);
+        have = ask(USH_REDIS(USH_T("XLEN"), USH_T("usher:jobs:lane:mail")), arena).integer;
+    } while (n ? have < n : have > 0);
 }
 
 static int body(void *test)
@@ -134,7 +166,9 @@ static int body(void *test)
     ck_assert_int_eq(ush_spawn(&tasks, ush_hints_send, h), 0);
     for (int i = 0; i < WORKERS; i++)
         ck_assert_int_eq(ush_spawn(&tasks, work, &workers[i]), 0);
-    until_fed(true);
+    while (!workers[WORKERS - 1])
+        ush_yield();
+    until_fed();
     struct ush_arena arena;
     ush_arena_init(&arena, NULL, 0, 1 << 20);
     ((void (*)(struct ush_arena *))test)(&arena);
@@ -165,10 +199,7 @@ FEED_TEST(a_job_is_run_at_once_and_leaves_nothing)
     for (int i = 0; i < 10; i++)
         ck_assert_int_lt(one(), allow(200));
     ck_assert(is_fed());
-    for (int i = 0; ask(USH_REDIS(USH_T("XLEN"), USH_T("usher:jobs:lane:mail")), arena).integer;) {
-        ck_assert_int_lt(i++, 200);
-        ush_sleep(10 * USH_MS);
-    }
+    until_length(0, arena);
 }
 
 FEED_TEST(work_is_shared_and_lanes_too)
@@ -205,7 +236,7 @@ FEED_TEST(a_wiped_server_loses_nothing)
         put(20);
         ck_assert_int_lt(until_done(), allow(LATE_MS));
     }
-    until_fed(true);
+    until_fed();
     until_quick();
 }
 
@@ -226,7 +257,7 @@ FEED_TEST(an_old_snapshot_loses_nothing)
     until_done();
     for (int id = (int)before + 1; id <= last; id++)
         ck_assert_int_lt(took_ms[id], allow(LATE_MS + 500)); /* with the outage */
-    until_fed(true);
+    until_fed();
     until_quick();
 }
 
@@ -241,7 +272,7 @@ FEED_TEST(a_frozen_server_delays_nobody)
         ck_assert_int_lt(one(), allow(LATE_MS));
     ck_assert(!is_fed());
     kill(redis.pid, SIGCONT);
-    until_fed(true);
+    until_fed();
     until_quick();
     kill(redis.pid, SIGSTOP); /* and the tasks end beside a server that does not answer */
 }
@@ -258,10 +289,11 @@ FEED_TEST(a_new_server_is_found)
 {
     redis_stop();
     ck_assert_int_lt(one(), allow(LATE_MS));
-    until_fed(false);
+    for (int i = 0; i < WORKERS; i++)
+        until(workers[i], unfed);
     ck_assert_int_lt(one(), allow(LATE_MS));
     redis_run();
-    until_fed(true);
+    until_fed();
     until_quick();
 }
 
@@ -280,7 +312,7 @@ FEED_TEST(strangers_in_the_streams_do_no_harm)
     ask(USH_REDIS(USH_T("SET"), lane, USH_T("no stream")), arena);
     ck_assert_int_lt(one(), allow(LATE_MS + 500));
     ask(USH_REDIS(USH_T("DEL"), lane), arena);
-    until_fed(true);
+    until_fed();
     until_quick();
 }
 
@@ -290,10 +322,11 @@ FEED_TEST(what_nobody_tries_is_announced_again)
     ush_text lane = USH_T("usher:jobs:lane:mail");
     for (int i = 0; i < 2; i++) {
         work_ms = 700;
-        put(16); /* both are busy */
-        ush_sleep(100 * USH_MS);
+        put(16);
+        for (int k = 0; k < WORKERS; k++)
+            until(workers[k], busy);
         put(4);
-        ush_sleep(100 * USH_MS);
+        until_length(4, arena);
         if (i)
             ask(USH_REDIS(USH_T("XGROUP"), USH_T("SETID"), lane, USH_T("workers"), USH_T("$")),
                 arena);
@@ -314,8 +347,7 @@ FEED_TEST(a_lane_that_rests_is_not_announced)
         0);
     put(3);
     put_in("bulk", 1);
-    while (done < 1)
-        ush_sleep(10 * USH_MS);
+    ck_assert_int_eq(ush_event_wait(&one_done), 0);
     ck_assert_int_eq(ask(USH_REDIS(USH_T("XLEN"), USH_T("usher:jobs:lane:mail")), arena).integer,
                      0);
     ck_assert_int_eq(done, 1);
