@@ -38,7 +38,7 @@ enum {
     RERUNS_CONFLICT = 2,
     STATEMENT_MS = 5000, /* a statement of a process that serves */
 };
-#define CHANGE_MAX_NS (10 * USH_SECOND)
+#define CHANGE_MAX_NS (8 * USH_SECOND) /* with wait_ms behind it: less than a proxy waits, 15 s */
 #define REFRESH_MAX_NS (USH_SECOND)
 #define PAUSE_MIN_NS (20 * (int64_t)USH_MS)
 #define PAUSE_MAX_NS (1 * USH_SECOND)

@@ -6,6 +6,7 @@ helps the server: it has to come back by itself. tests/fault/run does the same f
 Redis and a mail server.
 """
 
+import concurrent.futures
 import contextlib
 import os
 import random
@@ -187,3 +188,37 @@ def test_promoted_standby(pair, tmp_path):
         assert standby.ask("SELECT pg_is_in_recovery()")[0][0] is False
     finally:
         fest.stop()
+
+
+def test_what_the_standby_lacks_is_not_confirmed(pair, tmp_path):
+    """A primary that is restarted while its standby is away shows what it had not passed on. Who
+    asks what became of their registration may not hear of it before the standby has it too, or a
+    take-over would prove the answer wrong."""
+    primary, standby = pair
+    host = f"127.0.0.1:{primary.port}"
+    fest = Fest(tmp_path, f"postgresql://fest@{host}/fest")
+    waits = lambda: primary.ask(  # noqa: E731
+        "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+    primary.ask("CREATE ROLE fest LOGIN; ALTER DATABASE fest OWNER TO fest")
+    primary.ask("ALTER SCHEMA public OWNER TO fest", database="fest")
+    try:
+        fest.usher("migrate")
+        fest.add_event(RACE, SEATS)
+        server = serve(fest, USHER_MAIL_WORKERS="0")  # whose commits would wait as well
+        assert server.register(RACE, 1).status == 201
+        standby.stop()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(server.register, RACE, 2, "a-key-of-mine")
+            wait_for("it to wait", waits)
+            primary.stop()
+            primary.start()
+            wait_for("what became of it", lambda: waits() or asked.done())
+            count = "SELECT count(*) FROM registrations"
+            assert primary.ask(count, database="fest")[0][0] == 2
+            assert not asked.done(), asked.result().text
+            standby.start()
+            assert asked.result(20).status == 201
+        assert standby.ask(count, database="fest")[0][0] == 2
+    finally:
+        for server in fest.servers:
+            server.stop(signal.SIGINT)
