@@ -5,8 +5,7 @@
  * What happens under interleavings and failures is in tests/sim/app_desk_test.c; here each rule of
  * the catalogue (same person twice, the rush, teams, schools) is one short story.
  */
-#include "../sql/pg.h"
-#include "fixture.h"
+#include "both.h"
 
 #include "gen/sql.h"
 
@@ -60,14 +59,11 @@ static int64_t status_of(struct fixture *x, int64_t id)
     return v.registration.status;
 }
 
-enum { ON_SQLITE, ON_POSTGRESQL, DATABASES };
-
 #define STORY(name)                                                                                \
     static int name##_story(void *arg);                                                            \
     START_TEST(name)                                                                               \
     {                                                                                              \
-        if (_i == ON_POSTGRESQL)                                                                   \
-            fixture_url = pg_url(pg_database());                                                   \
+        fixture_on(_i);                                                                            \
         fixture_run(name##_story);                                                                 \
     }                                                                                              \
     END_TEST                                                                                       \

@@ -4,7 +4,7 @@
  * What must hold for every message is checked as properties over awkward input; what a field must
  * look like is a table.
  */
-#include "fixture.h"
+#include "both.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -392,6 +392,7 @@ static int mails_story(void *arg)
 
 START_TEST(jobs_write_each_mail_once)
 {
+    fixture_on(_i);
     fixture_run(mails_story);
 }
 END_TEST
@@ -464,6 +465,7 @@ static int counting_story(void *arg)
 
 START_TEST(a_mail_counts_once)
 {
+    fixture_on(_i);
     fixture_run(counting_story);
 }
 END_TEST
@@ -503,6 +505,7 @@ static int composing_story(void *arg)
 
 START_TEST(composing_twice_gives_the_same_bytes)
 {
+    fixture_on(_i);
     fixture_run(composing_story);
 }
 END_TEST
@@ -525,9 +528,10 @@ int main(void)
     tcase_add_test(t, a_message_is_well_formed);
     tcase_add_test(t, injection_is_refused_everywhere);
     tcase_add_test(t, calendar);
-    tcase_add_test(t, a_mail_counts_once);
-    tcase_add_test(t, composing_twice_gives_the_same_bytes);
-    tcase_add_test(t, jobs_write_each_mail_once);
+    tcase_add_loop_test(t, a_mail_counts_once, 0, DATABASES);
+    tcase_add_loop_test(t, composing_twice_gives_the_same_bytes, 0, DATABASES);
+    tcase_add_loop_test(t, jobs_write_each_mail_once, 0, DATABASES);
+    pg_make();
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);

@@ -2,7 +2,7 @@
  * verify_test.c - each check finds the fault it is for: a healthy fest is spoilt by one statement
  * at a time, with the second locks of the database taken off first where they would forbid it.
  */
-#include "fixture.h"
+#include "both.h"
 
 static const struct planted {
     const char *check; /* that must be among the findings; NULL: there is none */
@@ -23,14 +23,15 @@ static const struct planted {
     {"dead_key", "UPDATE registrations SET status = 3 WHERE id = 4294967297"},
     {"mail", "DELETE FROM jobs WHERE subject = 4294967297"},
     {"mail", "INSERT INTO jobs (kind, lane, subject, payload, due_at, created_at) "
-             "VALUES ('ticket', 'mail', 4294967297, x'', 0, 0)"},
+             "SELECT 'ticket', 'mail', 4294967297, payload, 0, 0 FROM jobs LIMIT 1"},
     {"mail", "DELETE FROM jobs WHERE subject = 4294967297",
-     "UPDATE registrations SET created_at = created_at - 29 * 86400000"},
+     "UPDATE registrations SET created_at = created_at - 2505600000"}, /* 29 days */
     {NULL, "DELETE FROM jobs WHERE subject = 4294967297",
-     "UPDATE registrations SET created_at = created_at - 31 * 86400000"},
+     "UPDATE registrations SET created_at = created_at - 2678400000"}, /* 31 */
     {"mail_orphan", "INSERT INTO jobs (kind, lane, subject, payload, due_at, created_at) "
-                    "VALUES ('resend', 'mail', 77, x'', 0, 0)"},
-    {"duplicate", "UPDATE participants SET dedupe_key = x'00112233445566778899aabbccddeeff'"},
+                    "SELECT 'resend', 'mail', 77, payload, 0, 0 FROM jobs LIMIT 1"},
+    {"duplicate", "UPDATE participants SET dedupe_key = "
+                  "(SELECT request_key FROM registrations WHERE id = 4294967297)"},
 };
 
 #define SPOIL_FIELDS(F, R)                                                                         \
@@ -96,7 +97,8 @@ static int story(void *arg)
 
 START_TEST(a_planted_fault_is_found)
 {
-    which = _i;
+    which = _i / DATABASES;
+    fixture_on(_i % DATABASES);
     fixture_run(story);
 }
 END_TEST
@@ -116,7 +118,8 @@ int main(void)
     Suite *suite = suite_create("verify");
     TCase *t = tcase_create("planted faults");
     suite_add_tcase(suite, t);
-    tcase_add_loop_test(t, a_planted_fault_is_found, 0, (int)USH_COUNT(faults));
+    tcase_add_loop_test(t, a_planted_fault_is_found, 0, (int)USH_COUNT(faults) * DATABASES);
+    pg_make();
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
