@@ -44,6 +44,10 @@ static void add_pieces(const struct lab *l, struct timeline *t, uint32_t student
         const struct lab_event *e = &l->book->event[i];
         if (e->student != student)
             continue;
+        if (e->what == LAB_COMES) {
+            p.from_ns = e->at_ns;
+            continue;
+        }
         p.to_ns = e->at_ns;
         t->pieces[t->count++] = p;
         p = (struct piece){

@@ -39,7 +39,8 @@ extern const struct lab_params lab_defaults;
 
 /* ---- what a run writes down ------------------------------------------------------------------ */
 
-enum lab_what { LAB_RUNS, LAB_WAITS, LAB_ENDS };
+/* LAB_COMES: the button is pressed; without it that was moment 0. */
+enum lab_what { LAB_RUNS, LAB_WAITS, LAB_ENDS, LAB_COMES };
 struct lab_event {
     int64_t at_ns; /* since moment 0, real time */
     uint32_t student;
@@ -53,6 +54,8 @@ struct lab_book {
     _Atomic uint32_t events, done, failed, threads, processes;
     _Atomic uint32_t at_peer, at_peer_most, refused; /* calls at the mail server */
     _Atomic int64_t switches, memory_kib;
+    _Atomic int64_t figures[16]; /* of a scene's own, and its words */
+    char words[4096];
     uint8_t saved[LAB_STUDENTS_MAX]; /* the table of registrations: 1 = stored */
     struct lab_event event[LAB_EVENTS_MAX];
 };
@@ -107,6 +110,8 @@ static inline int64_t lab_clock_ns(void)
 }
 /* Any thread or process of the run. */
 void lab_note(struct lab *l, uint32_t student, enum lab_what what, uint32_t lane);
+/* The same for a moment that the caller knows better. */
+void lab_note_at(struct lab *l, uint32_t student, enum lab_what what, uint32_t lane, int64_t at_ns);
 void lab_say(struct lab *l, const char *fmt, ...) USH_PRINTF(2, 3);
 
 /* The workload's two quick steps: 0 or -EINVAL. Neither waits. */
@@ -129,6 +134,15 @@ int lab_play(struct lab *l, const char *label, int64_t at_once, int (*model)(str
 int lab_fork_each(struct lab *l, int n, int (*fn)(struct lab *l, int number));
 /* Counts this process's memory, switches and `threads` into the book, as it ends. */
 void lab_count_self(struct lab *l, uint32_t threads);
+
+/* Runs fn in a process of its own and waits: 0, or -EIO if it failed or died. The book is fresh. */
+int lab_process(struct lab *l, int (*fn)(struct lab *l));
+/* The same without waiting: its process id. */
+int lab_process_start(struct lab *l, int (*fn)(struct lab *l));
+int lab_process_wait(int pid);
+void lab_book_reset(struct lab *l);
+/* The mail call for tasks: parks the task (tasks.c). */
+int lab_mail_task(const struct lab *l, uint32_t student);
 
 /* Starts and stops the mail server by hand, for scenes that do not use lab_play. */
 int lab_mail_start(struct lab *l);

@@ -22,13 +22,13 @@ static int take_call(void *arg)
     struct lab_book *b = lab->book;
     uint32_t student, now = atomic_fetch_add(&b->at_peer, 1) + 1;
     char answer = 'Y';
-    if (now > atomic_load(&b->at_peer_most))
-        atomic_store(&b->at_peer_most, now);
     if (ush_recv(fd, &student, sizeof student) == sizeof student) {
         if (lab->mail_limit && now > (uint32_t)lab->mail_limit) {
             answer = 'N';
             atomic_fetch_add(&b->refused, 1);
         } else {
+            if (now > atomic_load(&b->at_peer_most))
+                atomic_store(&b->at_peer_most, now);
             (void)ush_sleep(lab_mail_ns(lab));
         }
         atomic_fetch_sub(&b->at_peer, 1);

@@ -38,6 +38,53 @@ const struct lab_scene lab_scenes[] = {
      "The same students, the same mail server, each model with its own mechanism. The timeline is\n"
      "that of the last.",
      MODEL | LAB_WORKERS | LAB_THREADS, lab_source_tasks, lab_run_models},
+    {"blocked-loop", "Computing on the loop",
+     "One thread cannot answer while it computes. Three big requests compute for 200 ms, and "
+     "every\n"
+     "small one that comes meanwhile is late; in the pool or as a job they hurt nobody. The "
+     "watchdog\n"
+     "names the culprit.",
+     0, lab_source_loop, lab_run_blocked_loop},
+    {"cook", "Ten dishes, or ten cooks",
+     "Waits overlap in one process: a second cook does not make the oven faster. Computing does "
+     "not\n"
+     "overlap: it wants a second cook, and a second processor.",
+     0, lab_source_loop, lab_run_cook},
+    {"gather", "Ten calls of one request",
+     "Calls that do not depend on each other need not wait for each other. In a row they take "
+     "twenty\n"
+     "seconds, together two.",
+     LAB_MAIL | LAB_CAP, lab_source_waits, lab_run_gather},
+    {"fan-out", "All at once, without a cap",
+     "Every student means a call, and all begin in the same moment. The mail server takes a "
+     "quarter\n"
+     "and refuses the rest. With a cap it takes longer, and all are done.",
+     MODEL | LAB_CAP, lab_source_waits, lab_run_fan_out},
+    {"lost-update", "100 and 1 and 1 make 101",
+     "Two threads read 100, both write 101. It passes every test on a quiet machine, and corrupts\n"
+     "the count now and then.",
+     0, lab_source_races, lab_run_lost_update},
+    {"await-race", "One thread is not immune",
+     "Between a read and a write lies a wait, and the other task runs there. The explorer runs "
+     "many\n"
+     "schedules, finds one that loses, and tells it.",
+     0, lab_source_races, lab_run_await_race},
+    {"deadlock", "Two locks, two orders",
+     "Each has what the other wants. One order everywhere, and it cannot happen.", 0,
+     lab_source_races, lab_run_deadlock},
+    {"oversell", "Check, then insert",
+     "Two seats, three buyers: each looks whether a seat is free, and then takes it. On a real\n"
+     "database, with three defences.",
+     0, lab_source_races, lab_run_oversell},
+    {"lost-work", "Fire and forget",
+     "Answered at once, the mail follows; then the power fails. What was only in memory is gone. "
+     "What\n"
+     "was a row is done afterwards.",
+     MODEL, lab_source_lost, lab_run_lost_work},
+    {"swallowed", "Errors that nobody sees",
+     "Ten of thirty calls fail. In threads that nobody joins nobody knows; a scope tells whoever\n"
+     "opened it.",
+     0, lab_source_lost, lab_run_swallowed},
     {0},
 };
 

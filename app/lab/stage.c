@@ -26,17 +26,20 @@ const struct lab_params lab_defaults = {
 
 /* ---- the book -------------------------------------------------------------------------------- */
 
-void lab_note(struct lab *l, uint32_t student, enum lab_what what, uint32_t lane)
+void lab_note_at(struct lab *l, uint32_t student, enum lab_what what, uint32_t lane, int64_t at_ns)
 {
     uint32_t i = atomic_fetch_add(&l->book->events, 1);
     if (i >= LAB_EVENTS_MAX)
         return;
-    l->book->event[i] = (struct lab_event){.at_ns = lab_clock_ns() - l->book->zero_ns,
-                                           .student = student,
-                                           .lane = (uint16_t)lane,
-                                           .what = (uint8_t)what};
+    l->book->event[i] = (struct lab_event){
+        .at_ns = at_ns, .student = student, .lane = (uint16_t)lane, .what = (uint8_t)what};
     if (what == LAB_ENDS)
         atomic_fetch_add(&l->book->done, 1);
+}
+
+void lab_note(struct lab *l, uint32_t student, enum lab_what what, uint32_t lane)
+{
+    lab_note_at(l, student, what, lane, lab_clock_ns() - l->book->zero_ns);
 }
 
 void lab_say(struct lab *l, const char *fmt, ...)
@@ -100,13 +103,28 @@ static pid_t fork_child(void)
     return 0;
 }
 
-static int wait_for(pid_t pid)
+int lab_process_wait(int pid)
 {
     int status;
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return -errno;
     return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+}
+
+int lab_process_start(struct lab *l, int (*fn)(struct lab *l))
+{
+    pid_t pid = fork_child();
+    if (pid == 0)
+        _exit(fn(l) < 0);
+    return pid < 0 ? -errno : pid;
+}
+
+int lab_process(struct lab *l, int (*fn)(struct lab *l))
+{
+    lab_book_reset(l);
+    int pid = lab_process_start(l, fn);
+    return pid < 0 ? pid : lab_process_wait(pid);
 }
 
 int lab_fork_each(struct lab *l, int n, int (*fn)(struct lab *l, int number))
@@ -121,7 +139,7 @@ int lab_fork_each(struct lab *l, int n, int (*fn)(struct lab *l, int number))
             break;
     }
     for (int i = 0; i < started; i++)
-        if (wait_for(pids[i]) < 0)
+        if (lab_process_wait(pids[i]) < 0)
             result = -EIO;
     return started < n ? -EAGAIN : result;
 }
@@ -144,7 +162,7 @@ void lab_row(struct lab *l, const char *label, const double *values)
     memcpy(l->table.rows[i].values, values, l->table.column_count * sizeof *values);
 }
 
-static void reset(struct lab *l)
+void lab_book_reset(struct lab *l)
 {
     memset(l->book, 0, offsetof(struct lab_book, event));
     l->book->zero_ns = lab_clock_ns();
@@ -178,7 +196,7 @@ int lab_play(struct lab *l, const char *label, int64_t at_once, int (*model)(str
 {
     static const double none[LAB_COLUMNS_MAX] = {NAN, NAN, NAN, NAN, NAN, NAN, NAN};
     int64_t rounds = (l->p.students + at_once - 1) / at_once;
-    reset(l);
+    lab_book_reset(l);
     if (rounds * lab_mail_ns(l) > LAB_REAL_S_MAX * USH_SECOND) {
         add_row(l, label);
         memcpy(l->table.rows[l->table.row_count - 1].values, none, sizeof none);
@@ -192,10 +210,8 @@ int lab_play(struct lab *l, const char *label, int64_t at_once, int (*model)(str
     }
     USH_TRY(lab_mail_start(l));
     l->book->zero_ns = lab_clock_ns();
-    pid_t pid = fork_child();
-    if (pid == 0)
-        _exit(model(l) < 0);
-    int r = pid < 0 ? -errno : wait_for(pid);
+    int pid = lab_process_start(l, model);
+    int r = pid < 0 ? pid : lab_process_wait(pid);
     lab_mail_stop(l);
     if (r < 0)
         lab_say(l, "%s: it did not come to its end", label);
@@ -207,13 +223,20 @@ int lab_play(struct lab *l, const char *label, int64_t at_once, int (*model)(str
 
 int lab_run(struct lab *l, const struct lab_scene *scene, const struct lab_params *p)
 {
+    struct rlimit files;
     *l = (struct lab){.p = *p, .mail_listener = -1};
+    if (!(scene->uses & LAB_MAIL))
+        l->p.scale = 1;                          /* it computes; that cannot be hastened */
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) { /* each call is a descriptor */
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
     ush_buf_init(&l->notes, 64 << 10);
     l->book =
         mmap(NULL, sizeof *l->book, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (l->book == MAP_FAILED)
         return -ENOMEM;
-    reset(l);
+    lab_book_reset(l);
     return scene->run(l);
 }
 

@@ -12,10 +12,10 @@ LAB_SOURCE(tasks);
 static struct lab *lab;
 static uint32_t worker, worker_count;
 
-static int mail(uint32_t student)
+int lab_mail_task(const struct lab *l, uint32_t student)
 {
     char answer = 0;
-    int fd = ush_connect(&lab->mail_at);
+    int fd = ush_connect(&l->mail_at);
     USH_TRY(fd);
     ssize_t n = ush_send(fd, &student, sizeof student);
     if (n > 0)
@@ -31,7 +31,7 @@ static int register_student(void *arg)
     USH_TRY(lab_validate(student));
     lab_save(lab, student);
     lab_note(lab, student, LAB_WAITS, worker);
-    if (mail(student) < 0)
+    if (lab_mail_task(lab, student) < 0)
         atomic_fetch_add(&lab->book->failed, 1);
     lab_note(lab, student, LAB_ENDS, worker);
     return 0;

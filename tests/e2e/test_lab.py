@@ -94,6 +94,79 @@ def test_timeline_as_lines_and_as_svg(tmp_path):
     assert drawn.startswith("<svg ") and drawn.count("<rect ") > 100 and "<script" not in drawn
 
 
+def rows(scene, *args):
+    shown = json.loads(lab("run", scene, "--json", *args).stdout)
+    return shown["rows"], shown["notes"], shown
+
+
+def test_computing_on_the_loop_makes_small_requests_late_and_is_named():
+    (job, pool, loop), notes, shown = rows("blocked-loop")
+    assert loop["p99, ms"] > 150 and loop["p50, ms"] > 2 * job["p50, ms"]
+    assert loop["p99, ms"] > 2 * pool["p99, ms"] and loop["p99, ms"] > 2 * job["p99, ms"]
+    assert (loop["warnings"], pool["warnings"], job["warnings"]) == (1, 0, 0)
+    assert re.search(r'task\.slow: task "make_report" has held the loop for \d+ ms', notes)
+    late = [p["to_s"] - p["from_s"] for p in shown["timeline"] if p["what"] == "queued"]
+    assert max(late) > 0.1  # the picture has them standing in the queue
+
+
+def test_waits_overlap_and_computing_does_not():
+    (wait_one, wait_two, one, two), _, _ = rows("cook")
+    assert 100 <= wait_one["total, ms"] < 400 and 100 <= wait_two["total, ms"]
+    assert one["total, ms"] >= 800 and two["total, ms"] >= 400
+    assert one["total, ms"] > 1.2 * two["total, ms"]
+
+
+def test_ten_calls_together_take_as_long_as_one():
+    (row, together, capped), _, _ = rows("gather", "--scale", 20)
+    assert row["total, s"] >= 20 and row["at the peer"] == 1
+    assert 2 <= together["total, s"] < 10 and together["at the peer"] == 10
+    assert 4 <= capped["total, s"] < row["total, s"] and capped["at the peer"] == 5
+
+
+def test_a_cap_is_how_all_get_done():
+    (wild, capped), _, _ = rows("fan-out", "--students", 40, "--cap", 8, "--scale", 20)
+    assert wild["refused"] == 30 and wild["at the peer"] == 10
+    assert capped["refused"] == 0 and capped["at the peer"] == 8
+
+
+def test_an_update_is_lost_and_each_defence_holds():
+    (bare, *defended), _, _ = rows("lost-update")
+    assert bare["100 becomes"] == 101 and bare["rounds lost"] > 0
+    assert [(d["100 becomes"], d["rounds lost"]) for d in defended] == [(102, 0)] * 3
+    assert all(d["ns per add"] > 0 for d in [bare, *defended])
+
+
+@pytest.mark.parametrize("scene,told,ways", [
+    ("await-race", "that update is lost", 3),
+    ("deadlock", 'waits for mutex "account" held by task', 2),
+    ("oversell", "does not hold: sold.n <= SEATS", 4)])
+def test_a_race_is_found_told_and_defended(scene, told, ways):
+    (broken, *held), notes, _ = rows(scene)
+    assert broken["first failure"] == broken["schedules"] < 300
+    assert len(held) == ways - 1
+    assert all(h["first failure"] == 0 and h["schedules"] == 300 for h in held)
+    assert told in notes and "begins, spawned at" in notes
+
+
+def test_what_is_only_in_memory_is_lost_and_a_row_is_not():
+    (forgotten, kept), _, _ = rows("lost-work", "--students", 40, "--scale", 50)
+    assert forgotten["answered"] == kept["answered"] == 40
+    assert forgotten["lost"] > 0 and kept["lost"] == 0
+    assert kept["sent twice"] <= 4  # those under way when the process died
+
+
+def test_a_scope_sees_every_error():
+    (threads, scope), notes, _ = rows("swallowed")
+    assert (threads["errors"], threads["seen"]) == (10, 0)
+    assert (scope["errors"], scope["seen"]) == (10, 10) and "Input/output error" in notes
+
+
+def test_ten_thousand_wait_on_one_thread():
+    [row], _, shown = rows("tasks", "--students", 10000, "--scale", 1)
+    assert row["threads"] == 1 and 2 <= row["total, s"] < 30
+    assert at_once(shown) > 30  # of the sixty that are drawn
+
+
 # ---- the page -----------------------------------------------------------------------------------
 
 

@@ -1,0 +1,381 @@
+/*
+ * races.c - read, wait, write: four ways to lose, and what helps.
+ *
+ * lost-update   100, and two threads add one each: 101. Real threads, a thousand rounds.
+ * await-race    The same between two tasks of one thread, because a wait lies in between. The
+ *               explorer finds the schedule and tells it.
+ * deadlock      Two locks, taken in two orders.
+ * oversell      Look whether a seat is free, then insert: on a real database, under the explorer.
+ *
+ * Each has its defences, put under the same test, with what they cost: share nothing; one atomic
+ * step; a lock; a transaction.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include "lab/scenes.h"
+
+LAB_SOURCE(races);
+
+enum { ROUNDS = 1000, TIMED = 1000000 };
+
+/* ---- lost-update: two threads ---------------------------------------------------------------- */
+
+static _Atomic int counter;
+static volatile int own[2];
+static _Atomic int64_t timed_ns; /* of both threads */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_barrier_t gate;
+
+static void add_bare(int me __attribute__((unused)), bool is_slow)
+{
+    int seen = atomic_load_explicit(&counter, memory_order_relaxed);
+    if (is_slow)
+        sched_yield(); /* the scheduler may come at any moment; here it comes now */
+    atomic_store_explicit(&counter, seen + 1, memory_order_relaxed);
+}
+static void add_atomic(int me __attribute__((unused)), bool is_slow __attribute__((unused)))
+{
+    atomic_fetch_add(&counter, 1);
+}
+static void add_locked(int me, bool is_slow)
+{
+    pthread_mutex_lock(&lock);
+    add_bare(me, is_slow);
+    pthread_mutex_unlock(&lock);
+}
+static void add_own(int me, bool is_slow __attribute__((unused)))
+{
+    own[me]++; /* nobody else looks at it until both are done */
+}
+
+static void (*add)(int me, bool is_slow);
+
+static void *adder(void *arg)
+{
+    int me = (int)(intptr_t)arg;
+    for (int i = 0; i < ROUNDS; i++) {
+        pthread_barrier_wait(&gate);
+        add(me, true);
+        pthread_barrier_wait(&gate);
+    }
+    pthread_barrier_wait(&gate);
+    int64_t start = lab_clock_ns();
+    for (int i = 0; i < TIMED; i++)
+        add(me, false);
+    atomic_fetch_add(&timed_ns, lab_clock_ns() - start);
+    return NULL;
+}
+
+static int two_threads(struct lab *l)
+{
+    pthread_t threads[2];
+    int lost = 0, low = 102;
+    pthread_barrier_init(&gate, NULL, 3);
+    for (intptr_t i = 0; i < 2; i++)
+        if (pthread_create(&threads[i], NULL, adder, (void *)i) != 0)
+            return -EAGAIN;
+    for (int i = 0; i < ROUNDS; i++) {
+        counter = 100;
+        own[0] = own[1] = 0;
+        pthread_barrier_wait(&gate); /* both begin */
+        pthread_barrier_wait(&gate); /* both are done */
+        int now = counter + own[0] + own[1];
+        lost += now != 102;
+        low = now < low ? now : low;
+    }
+    pthread_barrier_wait(&gate);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    l->book->figures[0] = low;
+    l->book->figures[1] = lost;
+    l->book->figures[2] = timed_ns * 10 / (2 * TIMED);
+    return 0;
+}
+
+int lab_run_lost_update(struct lab *l)
+{
+    static const struct {
+        const char *label;
+        void (*add)(int me, bool is_slow);
+    } ways[] = {{"read, add, write", add_bare},
+                {"share nothing: a counter each", add_own},
+                {"one atomic step", add_atomic},
+                {"a lock around the three steps", add_locked}};
+    static const char *const columns[] = {"100 becomes", "rounds lost", "ns per add"};
+    lab_columns(l, columns, USH_COUNT(columns));
+    for (size_t i = 0; i < USH_COUNT(ways); i++) {
+        add = ways[i].add;
+        USH_TRY(lab_process(l, two_threads));
+        lab_row(l, ways[i].label,
+                (double[]){(double)l->book->figures[0], (double)l->book->figures[1],
+                           (double)l->book->figures[2] / 10});
+    }
+    lab_say(l,
+            "Two threads add one each, %d times over; the first column is the worst that came out.",
+            ROUNDS);
+    return 0;
+}
+
+/* ---- with the explorer ----------------------------------------------------------------------- */
+
+static const char *const explored_columns[] = {"schedules", "first failure", "us per turn"};
+
+/* A run that is only timed says nothing of what it breaks. */
+static bool is_timed;
+
+/* Explores, tells the failure, and measures what the scenario costs when nobody shuffles it. */
+static int explore_row(struct lab *l, const char *label, ush_fn scenario)
+{
+    static struct ush_explore_report report;
+    struct ush_explore_options o = {.name = "lab", .schedules = 300, .quiet = true};
+    enum { TURNS = 200 };
+    int r = ush_explore(&o, scenario, NULL, &report);
+    USH_TRY(r);
+    ush_log_init(&(struct ush_log_options){.fd = 2, .level = USH_LOG_ERROR});
+    is_timed = true;
+    int64_t start = lab_clock_ns();
+    for (int i = 0; i < TURNS; i++)
+        (void)ush_sim_run(&(struct ush_sim_options){.seed = 1}, scenario, NULL, NULL);
+    double us = (double)(lab_clock_ns() - start) / TURNS / 1000;
+    is_timed = false;
+    lab_row(l, label, (double[]){(double)report.schedules, r ? (double)report.schedules : 0, us});
+    if (r)
+        ush_buf_printf(&l->notes, "%.*s\n", (int)(strstr(report.text, "to see it") - report.text),
+                       report.text);
+    return 0;
+}
+
+static int two(ush_fn a, const char *name_a, ush_fn b, const char *name_b)
+{
+    struct ush_scope scope;
+    ush_scope_open(&scope, NULL);
+    ush_spawn_with(&scope, &(struct ush_spawn_options){.name = name_a, .site = USH_SITE}, a, NULL);
+    ush_spawn_with(&scope, &(struct ush_spawn_options){.name = name_b, .site = USH_SITE}, b, NULL);
+    return ush_scope_close(&scope);
+}
+
+/* ---- await-race: two tasks, one thread --------------------------------------------------------
+ */
+
+static USH_SHARED(int) account;
+static struct ush_mutex account_lock, ledger_lock;
+
+static int ask_the_bank(void)
+{
+    return ush_yield(); /* a query, a mail: any wait */
+}
+
+static int deposit(void *unused __attribute__((unused)))
+{
+    int seen = USH_SHARED_READ(account);
+    USH_TRY(ask_the_bank());
+    USH_SHARED_WRITE(account, seen + 1);
+    return 0;
+}
+static int deposit_at_once(void *unused __attribute__((unused)))
+{
+    USH_TRY(ask_the_bank());
+    USH_SHARED_WRITE(account, USH_SHARED_READ(account) + 1); /* no wait in between */
+    return 0;
+}
+static int deposit_locked(void *unused)
+{
+    USH_TRY(ush_mutex_lock(&account_lock));
+    int r = deposit(unused);
+    ush_mutex_unlock(&account_lock);
+    return r;
+}
+
+static int deposits(ush_fn fn)
+{
+    account.value = 100;
+    ush_mutex_init(&account_lock, "account");
+    USH_TRY(two(fn, "asha", fn, "ravi"));
+    if (!is_timed)
+        USH_HOLDS(account.value == 102);
+    return 0;
+}
+static int bare_deposits(void *unused __attribute__((unused)))
+{
+    return deposits(deposit);
+}
+static int atomic_deposits(void *unused __attribute__((unused)))
+{
+    return deposits(deposit_at_once);
+}
+static int locked_deposits(void *unused __attribute__((unused)))
+{
+    return deposits(deposit_locked);
+}
+
+int lab_run_await_race(struct lab *l)
+{
+    lab_columns(l, explored_columns, USH_COUNT(explored_columns));
+    USH_TRY(explore_row(l, "read, wait, write", bare_deposits));
+    USH_TRY(explore_row(l, "no wait between read and write", atomic_deposits));
+    return explore_row(l, "a lock around the wait", locked_deposits);
+}
+
+/* ---- deadlock -------------------------------------------------------------------------------- */
+
+static int lock_both(struct ush_mutex *first, struct ush_mutex *second)
+{
+    USH_TRY(ush_mutex_lock(first));
+    int r = ush_mutex_lock(second);
+    if (r == 0)
+        ush_mutex_unlock(second);
+    ush_mutex_unlock(first);
+    return r;
+}
+static int pay(void *unused __attribute__((unused)))
+{
+    return lock_both(&account_lock, &ledger_lock);
+}
+static int refund(void *unused __attribute__((unused)))
+{
+    return lock_both(&ledger_lock, &account_lock);
+}
+
+static int both_ways(ush_fn other, const char *name)
+{
+    ush_mutex_init(&account_lock, "account");
+    ush_mutex_init(&ledger_lock, "ledger");
+    return two(pay, "pay", other, name);
+}
+static int two_orders(void *unused __attribute__((unused)))
+{
+    return both_ways(refund, "refund");
+}
+static int one_order(void *unused __attribute__((unused)))
+{
+    return both_ways(pay, "refund");
+}
+
+int lab_run_deadlock(struct lab *l)
+{
+    lab_columns(l, explored_columns, USH_COUNT(explored_columns));
+    USH_TRY(explore_row(l, "account then ledger; ledger then account", two_orders));
+    return explore_row(l, "one order everywhere", one_order);
+}
+
+/* ---- oversell: a real database --------------------------------------------------------------- */
+
+enum { SEATS = 2, BUYERS = 3 };
+#define SEAT_FIELDS(F, R) F(R, I64, n)
+USH_RECORD(seat, SEAT_FIELDS)
+USH_RECORD_DEFINE(seat, SEAT_FIELDS)
+
+static const struct ush_statement
+    count = {"count", "SELECT count(*) AS n FROM sold", NULL},
+    insert = {"insert", "INSERT INTO sold (student) VALUES ($1)", NULL},
+    insert_if = {"insert_if",
+                 "INSERT INTO sold (student) SELECT $1 WHERE (SELECT count(*) FROM sold) < 2",
+                 NULL};
+
+static int count_sold(struct ush_tx *view, void *n)
+{
+    return ush_one(view, &count, &seat_record, n, USH_NO_VALUES);
+}
+static int run_insert(struct ush_tx *tx, const void *in, void *out __attribute__((unused)))
+{
+    return ush_exec(tx, &insert, USH_VALUES(((const struct seat *)in)->n));
+}
+static int run_insert_if(struct ush_tx *tx, const void *in, void *out __attribute__((unused)))
+{
+    return ush_exec(tx, &insert_if, USH_VALUES(((const struct seat *)in)->n));
+}
+static int run_both(struct ush_tx *tx, const void *in, void *out)
+{
+    struct seat sold = {0};
+    USH_TRY(count_sold(tx, &sold));
+    return sold.n < SEATS ? run_insert(tx, in, out) : 0;
+}
+static const struct ush_operation op_insert = {.name = "insert",
+                                               .in = &seat_record,
+                                               .run = run_insert},
+                                  op_if = {.name = "if", .in = &seat_record, .run = run_insert_if},
+                                  op_both = {.name = "both", .in = &seat_record, .run = run_both};
+static const struct ush_operation *const operations[] = {&op_insert, &op_if, &op_both, NULL};
+
+static struct ush_db *db;
+
+static int change(const struct ush_operation *op, int64_t student)
+{
+    return ush_change(db, op, &(struct seat){.n = student}, NULL, ush_task_arena());
+}
+
+/* The mistake: what was true when it was read need not be true when it is used. */
+static int check_then_insert(void *student)
+{
+    struct seat sold = {0};
+    USH_TRY(ush_read(db, count_sold, &sold));
+    return sold.n < SEATS ? change(&op_insert, *(int64_t *)student) : 0;
+}
+static int insert_with_condition(void *student)
+{
+    return change(&op_if, *(int64_t *)student);
+}
+static int in_one_transaction(void *student)
+{
+    return change(&op_both, *(int64_t *)student);
+}
+static int behind_a_lock(void *student)
+{
+    USH_TRY(ush_mutex_lock(&account_lock));
+    int r = check_then_insert(student);
+    ush_mutex_unlock(&account_lock);
+    return r;
+}
+
+static int sale(ush_fn buy)
+{
+    static const struct ush_migration table = {
+        1, "sold", "CREATE TABLE sold (student INTEGER PRIMARY KEY)", NULL};
+    const struct ush_db_options o = {
+        .url = "sqlite::memory:", .role = USH_DB_LOCAL, .operations = operations};
+    int64_t students[BUYERS] = {1, 2, 3};
+    struct seat sold = {0};
+    int r = 0;
+    db = ush_db_open(&o, &r);
+    if (!db)
+        return r;
+    ush_mutex_init(&account_lock, "seats");
+    r = ush_migrate(db, &(struct ush_migrate_options){.list = &table, .count = 1});
+    if (r >= 0)
+        r = ush_gather(BUYERS, 0, buy, students, sizeof *students);
+    if (r >= 0)
+        r = ush_read(db, count_sold, &sold);
+    if (!is_timed)
+        USH_HOLDS(sold.n <= SEATS);
+    ush_db_close(db);
+    return r < 0 ? r : 0;
+}
+static int sale_check(void *unused __attribute__((unused)))
+{
+    return sale(check_then_insert);
+}
+static int sale_statement(void *unused __attribute__((unused)))
+{
+    return sale(insert_with_condition);
+}
+static int sale_transaction(void *unused __attribute__((unused)))
+{
+    return sale(in_one_transaction);
+}
+static int sale_lock(void *unused __attribute__((unused)))
+{
+    return sale(behind_a_lock);
+}
+
+int lab_run_oversell(struct lab *l)
+{
+    lab_columns(l, explored_columns, USH_COUNT(explored_columns));
+    USH_TRY(explore_row(l, "check, then insert", sale_check));
+    USH_TRY(explore_row(l, "one statement with the condition in it", sale_statement));
+    USH_TRY(explore_row(l, "both in one transaction", sale_transaction));
+    USH_TRY(explore_row(l, "a lock around both", sale_lock));
+    lab_say(l, "Two seats, three buyers, SQLite in memory. The lock helps in one process only.");
+    return 0;
+}
