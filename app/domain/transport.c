@@ -8,6 +8,9 @@
  * the job's own deadline leaves, ten minutes: RFC 5321 §4.5.3.2.6 asks for that, because who gives
  * up earlier and comes again makes a second copy.
  *
+ * What is not this mail's fault (no connection, a wrong login, a quota) says for how long no other
+ * needs to be tried. So while a server is away only a few knock, and when it is back all go out.
+ *
  * An API is asked with a key, so it needs no such patience. But whether the repetition is
  * recognised is the provider's word, so what got no answer is called unknown here, and the job's
  * kind says for how long that word holds (settings: MAIL_KEY_HOURS).
@@ -24,7 +27,12 @@
 #include "domain/mails.h"
 
 enum { ATTEMPT_MS = 45000, MINUTE_MS = 60000, HOUR_MS = 3600000, DAY_MS = 24 * HOUR_MS };
-enum { SETTINGS_PAUSE_MS = 5 * MINUTE_MS, REQUEST_MAX = 1 << 20, REPLY_MAX = 256 << 10 };
+enum {
+    AWAY_PAUSE_MS = 15000,
+    SETTINGS_PAUSE_MS = 5 * MINUTE_MS,
+    REQUEST_MAX = 1 << 20,
+    REPLY_MAX = 256 << 10
+};
 
 #define ENVELOPE_FIELDS(F, R) F(R, TEXT, from, .max = 254) F(R, JSON, to)
 USH_RECORD(envelope, ENVELOPE_FIELDS)
@@ -123,6 +131,8 @@ static int to_server(struct transport *t, const struct transport_mail *m,
     memcpy(ret->text, reply.text, sizeof ret->text);
     if (rc == -EACCES)
         ret->pause_ms = SETTINGS_PAUSE_MS;
+    else if (rc < 0 && reply.no_session)
+        ret->pause_ms = AWAY_PAUSE_MS;
     else if (rc < 0 && reply.has_enough)
         ret->pause_ms = reply.code / 100 == 5 ? HOUR_MS : MINUTE_MS;
     return rc;
@@ -190,7 +200,8 @@ static int post(struct transport *t, const struct transport_mail *m, ush_text bo
         &reply);
     if (rc < 0) {
         snprintf(ret->text, sizeof ret->text, "%s: %s", t->url, ush_error_text(rc));
-        return rc == USH_EINVAL ? rc : reply.was_sent ? USH_EUNKNOWN : -EAGAIN;
+        ret->pause_ms = reply.was_sent ? 0 : AWAY_PAUSE_MS;
+        return reply.was_sent ? USH_EUNKNOWN : -EAGAIN;
     }
     describe(&reply, ret);
     ush_buf_fini(&reply.body);

@@ -55,10 +55,12 @@ struct ush_mail_message {
     void *ctx;
 };
 struct ush_mail_reply {
-    int code;        /* SMTP reply code of the last answer; 0 = none came */
-    bool past_dot;   /* the final dot may have reached the server */
-    bool has_enough; /* with -EAGAIN: the server takes no more from this sender for now, whatever
-                        the message: a quota, a rate */
+    int code;      /* SMTP reply code of the last answer; 0 = none came */
+    bool past_dot; /* the final dot may have reached the server */
+    /* Two reasons that have nothing to do with the message; the next one would fail as well: */
+    bool no_session; /* no connection with TLS and login came about */
+    bool has_enough; /* -EAGAIN: the server takes no more from this sender for now: a quota, a rate
+                      */
     char text[200];  /* the reply or the reason, one line */
 };
 /*

@@ -229,8 +229,6 @@ static int session_new(struct ush_fetch *f, const struct ush_mail_server *server
         return 0;
     if (s->t.error[0] && s->reply.code < 400)
         snprintf(s->reply.text, sizeof s->reply.text, "%.199s", s->t.error);
-    if (s->t.code == CURLE_URL_MALFORMAT || s->t.code == CURLE_UNSUPPORTED_PROTOCOL)
-        return USH_EINVAL;
     return s->t.code == CURLE_LOGIN_DENIED ? -EACCES : -EAGAIN;
 }
 
@@ -329,8 +327,9 @@ static int deliver_anyhow(struct ush_fetch *f, const struct ush_mail_server *ser
         session_close(f, s);
         *ret_session = NULL;
     }
-    USH_TRY(session_new(f, server, ret_session));
-    return deliver(*ret_session, m, &ret->past_dot);
+    int r = session_new(f, server, ret_session);
+    ret->no_session = r < 0;
+    return r < 0 ? r : deliver(*ret_session, m, &ret->past_dot);
 }
 
 /* Errors of the connection are one thing to the caller: not now. */

@@ -62,17 +62,16 @@ bool ush__reply_is_enough(int code, const char *text)
 {
     static const char *const signs[] = {
         " 5.4.5 ",
-        " 4.4.5 ", /* Gmail, and X.4.5 as such: congestion */
+        " 4.4.5 ",  /* congestion, RFC 3463 §3.5; Gmail's daily limit */
+        " 4.7.28 ", /* Gmail: an unusual rate */
+        " 4.3.2 ",  /* not accepting now, §3.4; Exchange Online: connections */
         " 5.1.90 ",
-        " 5.7.70", /* Exchange Online: daily limit, tenant's threshold */
-        " 4.7.28 ",
-        " 4.3.2 ",            /* Gmail: unusual rate; Exchange Online: too many connections */
-        "Throttling failure", /* Amazon SES: rate and daily quota */
+        " 5.7.70",            /* Exchange Online: daily limit, the tenant's threshold */
+        "Throttling failure", /* Amazon SES: rate and day */
         "credits exceeded",   /* SendGrid */
+        "messaging limits",
         "sending quota",
         "sending rate",
-        "messaging limits",
-        "Daily message quota",
     };
     bool is_found = false;
     for (size_t i = 0; i < USH_COUNT(signs) && !is_found; i++)

@@ -34,7 +34,7 @@
 #include "jobs/jobs.h"
 
 static const uint32_t default_schedule_s[] = {30, 60, 120, 300, 600, 1800, 3600, 0};
-enum { ATTEMPTS = 20, DEADLINE_MS = 45000, STRANGER_MS = 60000, SAY_AGAIN_MS = 10000 };
+enum { ATTEMPTS = 20, DEADLINE_MS = 45000, STRANGER_MS = 60000, SAY_AGAIN_MS = 600000 };
 
 int64_t ush__slot_lease_ns(const struct ush__slot *s)
 {

@@ -249,5 +249,5 @@ def test_a_route_that_awaits_it(api, tmp_path, workers, requests):
     finally:
         server.stop()
     assert all(answer.endswith(b"sent\n") for answer in answers)
-    assert 2 <= took < 4, f"one after the other it would be {2 * requests} s"
+    assert 2 <= took < 5, f"one after the other it would be {2 * requests} s"
     assert max(r["at_once"] for r in a.requests()) == requests

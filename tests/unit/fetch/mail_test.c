@@ -167,6 +167,8 @@ MAIL_TEST(each_answer_has_its_result)
         if (answers[i].asked >= 0)
             ck_assert_int_eq(asked, answers[i].asked);
         ck_assert(reply.text[0]);
+        ck_assert(!reply.no_session);
+        ck_assert_int_eq(reply.has_enough, strncmp(answers[i].to, "quota", 5) == 0);
         forget();
     }
     ush_fetch_free(f);
@@ -225,6 +227,7 @@ MAIL_TEST(without_starttls_nothing_is_sent)
     server.starttls = true;
     ck_assert_int_eq(send_to("a@example.org"), -EAGAIN);
     ck_assert_int_eq(asked, 0);
+    ck_assert(reply.no_session);
     snprintf(url, sizeof url, "smtp://127.0.0.1:1");
     server.starttls = false;
     ck_assert_int_eq(send_to("a@example.org"), -EAGAIN);
