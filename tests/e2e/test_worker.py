@@ -75,14 +75,19 @@ class Rush:
     def start_worker(self, name):
         self.workers.append(Worker(self.fest, self.env, name))
 
+    def sent(self):
+        return len(list((self.fest.folder / "outbox").glob("*.eml")))
+
+    def wait_for_all(self):
+        wait_for("all mails", lambda: self.sent() == self.number)
+
     def one(self):
         self.number += 1
         began = time.monotonic()
         assert self.server.register(EVENT, self.number).status == 201
         answered = time.monotonic()
         assert answered - began < 1, "Redis delayed an answer"
-        to = f"student{self.number}@school.example"
-        wait_for("a mail", lambda: mails(self.fest, to=to))
+        self.wait_for_all()
         return time.monotonic() - answered
 
     def quickest(self, n):
@@ -100,13 +105,30 @@ class Rush:
         self.workers = []
         assert self.server.stop() == 0
 
-    def check(self):
+    def crowd(self, count, meanwhile):
+        """So many students at once, from four connections at a time; then all their mails."""
+        first, self.number = self.number + 1, self.number + count
+
+        def register(numbers):
+            for number in numbers:
+                assert self.server.register(EVENT, number).status == 201
+        threads = [threading.Thread(target=register, args=(range(first + k, self.number + 1, 4),))
+                   for k in range(4)]
+        for thread in threads:
+            thread.start()
+        meanwhile()
+        for thread in threads:
+            thread.join()
+        self.wait_for_all()
+
+    def check(self, crashes=0):
         """Each registration has its mail once, and the rows say so."""
         sent = mails(self.fest)
         assert len({m.to for m in sent}) == len(sent) == self.number
         with self.fest.database() as db:
-            rows = db.execute("SELECT state, failures, crashes, unknowns FROM jobs").fetchall()
-        assert len(rows) == self.number and {tuple(r) for r in rows} == {(2, 0, 0, 0)}, rows
+            rows = db.execute("SELECT state, failures, unknowns, crashes FROM jobs").fetchall()
+        assert len(rows) == self.number and {tuple(r)[:3] for r in rows} == {(2, 0, 0)}, rows
+        assert max(r[3] for r in rows) <= crashes, rows
         status = self.fest.usher("mail", "status").stdout
         assert re.search(rf"mail +sent +{self.number}\b", status), status
 
@@ -185,25 +207,31 @@ def test_a_rush_is_shared(rush, redis):
     assert redis.ask(*acl.split()) == "OK"
     r = rush({"USHER_REDIS_URL": f"unix://usher:secret@{redis.socket}"})
     r.until_quick()
-    first, count = r.number, 100
-    r.number += count
-
-    def register(numbers):
-        for number in numbers:
-            assert r.server.register(EVENT, number).status == 201
-    threads = [threading.Thread(target=register, args=(range(first + 1 + k, r.number + 1, 4),))
-               for k in range(4)]
-    for thread in threads:
-        thread.start()
-    redis.ask("FLUSHALL")
-    for thread in threads:
-        thread.join()
-    wait_for("all mails", lambda: len(mails(r.fest)) == r.number)
+    r.crowd(100, lambda: redis.ask("FLUSHALL"))
     r.stop()
     r.check()
     assert not [path for path in r.fest.folder.glob("*log") if "NOPERM" in path.read_text()]
     # Nothing is left of it.
     assert redis.ask("XLEN", "usher:jobs:lane:mail") == "0"
+
+
+@pytest.mark.on("postgresql")
+def test_a_rush_survives_kills(rush, redis):
+    """Redis and processes that send are killed while a crowd registers."""
+    r = rush({"USHER_REDIS_URL": redis.url})
+
+    def kill():
+        for worker in r.workers:
+            for child in wait_for("a child", lambda: children_of(worker.process.pid)):
+                subprocess.run(["kill", "-KILL", str(child)], check=True)
+            redis.stop(signal.SIGKILL)
+            wait_for("mails without Redis", lambda n=r.sent(): r.sent() > n)
+            redis.start()
+    r.until_quick()
+    r.crowd(200, kill)
+    r.until_quick()
+    r.stop()
+    r.check(crashes=2)
 
 
 @pytest.mark.on("sqlite")

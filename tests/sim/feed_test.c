@@ -54,6 +54,7 @@ static struct world {
     int64_t put_ns[JOBS_MAX], began_ns[JOBS_MAX];
     bool ran[JOBS_MAX][CLAIMS_MAX];
     int put;
+    uint32_t per_minute;
     bool is_over, has_deaths;
 } w;
 
@@ -84,6 +85,7 @@ static int work(void *arg)
                                  .kind_count = 1,
                                  .lanes = lanes,
                                  .at_once = w.has_deaths ? 2 : 8,
+                                 .per_minute = w.per_minute,
                                  .wake_fd = -1,
                                  .owner = p->owner,
                                  .redis_url = "redis://sim"};
@@ -246,10 +248,11 @@ static void wait_until(bool (*holds)(void), int64_t most_s)
     }
 }
 
-static void begin(struct ush_scope *tasks)
+static void begin(struct ush_scope *tasks, uint32_t per_minute)
 {
     int error = 0;
     memset(&w, 0, sizeof w);
+    w.per_minute = per_minute;
     memset(&peer, 0, sizeof peer);
     ush_event_init(&peer.changed, "redis");
     w.has_deaths = seed % 2;
@@ -284,7 +287,7 @@ static void check_delays(void)
 static int scenario(void *unused __attribute__((unused)))
 {
     struct ush_scope tasks, storm;
-    begin(&tasks);
+    begin(&tasks, 0);
     ush_scope_open(&storm, NULL);
     ush_spawn(&storm, put_jobs, NULL);
     ush_spawn(&storm, bad_luck, NULL);
@@ -302,7 +305,7 @@ static int scenario(void *unused __attribute__((unused)))
 static int long_outage(void *unused __attribute__((unused)))
 {
     struct ush_scope tasks;
-    begin(&tasks);
+    begin(&tasks, 0);
     peer_down();
     int64_t until = ush_now_ns() + 600 * USH_SECOND;
     while (ush_now_ns() < until) {
@@ -316,6 +319,22 @@ static int long_outage(void *unused __attribute__((unused)))
     wait_until(is_done, 1);
     end(&tasks);
     check_delays();
+    return 0;
+}
+
+/* Lanes rest between two claims, and what was announced meanwhile is announced again. */
+static int limited(void *unused __attribute__((unused)))
+{
+    struct ush_scope tasks;
+    begin(&tasks, 120);
+    int64_t began = ush_now_ns();
+    for (int i = 0; i < 100; i++)
+        put_one();
+    wait_until(is_done, 100);
+    int64_t took_s = (ush_now_ns() - began) / USH_SECOND;
+    HOLDS(took_s >= 47 && took_s <= 55); /* at a rate of two a second, and 1.5 s of it at once */
+    wait_until(is_well, 10);
+    end(&tasks);
     return 0;
 }
 
@@ -365,12 +384,22 @@ START_TEST(ten_minutes_without_redis)
 }
 END_TEST
 
+START_TEST(a_rate_is_kept)
+{
+    for (seed = 0; seed < 6; seed += 2) {
+        struct ush_sim_options o = {.seed = seed, .order = USH_SIM_RANDOM};
+        ck_assert_int_eq(ush_sim_run(&o, limited, NULL, NULL), 0);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("sim/feed");
     TCase *t = tcase_create("feed");
     tcase_set_timeout(t, 120);
     tcase_add_test(t, ten_minutes_without_redis);
+    tcase_add_test(t, a_rate_is_kept);
     tcase_add_loop_test(t, no_job_is_lost_or_late, 0, 4);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -197,7 +197,7 @@ static int body(void *test)
 FEED_TEST(a_job_is_run_at_once_and_leaves_nothing)
 {
     for (int i = 0; i < 10; i++)
-        ck_assert_int_lt(one(), allow(200));
+        ck_assert_int_lt(one(), allow(400));
     ck_assert(is_fed());
     until_length(0, arena);
 }
@@ -307,7 +307,7 @@ FEED_TEST(strangers_in_the_streams_do_no_harm)
     ask(USH_REDIS(USH_T("XADD"), lane, USH_T("*"), USH_T("job"), USH_T("-1")), arena);
     ask(USH_REDIS(USH_T("XADD"), lane, USH_T("*"), USH_T("a"), USH_T("b"), USH_T("c"), USH_T("d")),
         arena);
-    ck_assert_int_lt(one(), allow(200));
+    ck_assert_int_lt(one(), allow(400));
     ask(USH_REDIS(USH_T("DEL"), lane), arena);
     ask(USH_REDIS(USH_T("SET"), lane, USH_T("no stream")), arena);
     ck_assert_int_lt(one(), allow(LATE_MS + 500));
