@@ -38,7 +38,7 @@ enum {
     FREE_GOOD_MIB = 1024,
     APART_MS = 500,        /* clocks: what people notice */
     APART_MOST_MS = 20000, /* a job's lease is 60 s, and is judged by both ends */
-    SESSIONS = 4,          /* of a worker, as src/sql/pool.c has them */
+    SESSIONS = 5,          /* of a worker, as src/sql/pool.c has them */
 };
 
 #define SERVER_FIELDS(F, R)                                                                        \

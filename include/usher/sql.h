@@ -199,7 +199,7 @@ struct ush_db_options {
     const struct ush_operation *const *operations; /* NULL-terminated */
     uint32_t batch_max;                            /* operations per transaction; 0 = 256 */
     uint32_t queue_max; /* operations waiting in this process; 0 = 10,000: USH_EFULL beyond */
-    uint32_t readers;   /* views at once; 0 = 4, on PostgreSQL 2 beside 2 for changes */
+    uint32_t readers;   /* views at once; 0 = 4, on PostgreSQL 2 beside 3 for changes */
     bool sync_normal;   /* SQLite synchronous=NORMAL: loses commits on power loss */
     uint32_t
         writer_wait_ms; /* how long a change waits for a writer, or for the server; 0 = 5,000 */

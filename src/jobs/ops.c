@@ -70,10 +70,11 @@ static_assert(USH_JOB_CRASHES_MAX == 3, "the text above says 2 and three");
 
 /* An update of the rows that `where` finds; on PostgreSQL of those that could be locked so. The
  * select is materialised because the planner may run a plain sub-select with a limit again and
- * change more rows than asked for. */
+ * change more rows than asked for; and its ids are handed on as an array, because for a join the
+ * planner may read the whole table when it believes that they are many. */
 #define LOCKED(where, how, change)                                                                 \
     "WITH picked AS MATERIALIZED (SELECT id FROM jobs WHERE " where " " how ") " change            \
-    " FROM picked WHERE jobs.id = picked.id"
+    " WHERE jobs.id = ANY (ARRAY (SELECT id FROM picked))"
 #define IN_ORDER "ORDER BY id FOR UPDATE"
 #define UPDATE(where, change)                                                                      \
     .text = change " WHERE " where, .postgresql = LOCKED(where, IN_ORDER, change)
@@ -122,12 +123,13 @@ static const struct ush_statement claim = {
     .postgresql = LOCKED(READY, FIRST " FOR UPDATE SKIP LOCKED", TAKE) " RETURNING " ROW,
 };
 /* What was announced may be claimed, done or not due again since: then it is not among these. */
-#define THESE(list) "id IN (SELECT " list ") AND " DUE("jobs.lane", "$4")
+#define THESE(list) "id " list " AND " DUE("jobs.lane", "$4")
 static const struct ush_statement claim_ids = {
     .name = "jobs_claim_ids",
     .text = TAKE " WHERE id IN (SELECT id FROM jobs WHERE " THESE(
-        "value FROM json_each($3)") " " FIRST ") RETURNING " ROW,
-    .postgresql = LOCKED(THESE("value::bigint FROM json_array_elements_text($3::json)"),
+        "IN (SELECT value FROM json_each($3))") " " FIRST ") RETURNING " ROW,
+    .postgresql = LOCKED(THESE("= ANY (ARRAY (SELECT value::bigint"
+                               " FROM json_array_elements_text($3::json)))"),
                          FIRST " FOR UPDATE SKIP LOCKED", TAKE) " RETURNING " ROW,
 };
 static const struct ush_statement mine = {
