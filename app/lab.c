@@ -1,5 +1,6 @@
 /*
- * lab.c - `usher lab`: the list of scenes, one scene run and drawn, and all of them on a page.
+ * lab.c - `usher lab`: the list of scenes, one scene run and drawn, a race explored, and all scenes
+ * on a page.
  *
  * Here is only what belongs to the command line; the scenes are in app/lab.
  */
@@ -85,6 +86,61 @@ static int run(struct cli *cli)
     return r < 0 ? CLI_FAILED : code;
 }
 
+static int no_scenario(const char *typed)
+{
+    fprintf(stderr, "usher: there is no scenario \"%s\"; there are", typed);
+    for (size_t i = 0; lab_explorable(i); i++)
+        fprintf(stderr, "%s %s", i ? "," : "", lab_explorable(i));
+    fprintf(stderr, "\n");
+    return CLI_USAGE;
+}
+
+static void print_explored(const struct cli *cli, const struct ush_explore_report *r)
+{
+    struct ush_buf out;
+    ush_buf_init(&out, 1 << 20);
+    if (!cli->json && r->fault == USH_EXPLORE_HELD)
+        printf("%s: holds under %llu schedules%s\n", cli->arguments[0],
+               (unsigned long long)r->schedules, r->is_complete ? ", and there are no others" : "");
+    if (!cli->json)
+        fputs(r->text, stdout);
+    if (cli->json) {
+        ush_buf_printf(&out, "{\"scenario\":\"%s\",\"schedules\":%llu,\"failed\":%s,\"schedule\":",
+                       cli->arguments[0], (unsigned long long)r->schedules,
+                       r->fault == USH_EXPLORE_HELD ? "false" : "true");
+        ush_buf_add_json(&out, ush_text_of(r->schedule));
+        ush_buf_add(&out, USH_T(",\"what\":"));
+        ush_buf_add_json(&out, ush_text_of(r->what));
+        printf("%s}\n", out.at);
+    }
+    ush_buf_fini(&out);
+}
+
+static int explore(struct cli *cli)
+{
+    static const char *const strategies[] = {"mix", "random", "pct", "all", "cut"};
+    static struct ush_explore_report report;
+    const char *strategy = cli_option(cli, "strategy");
+    struct ush_explore_options o = {.name = cli->arguments[0],
+                                    .schedules = (uint64_t)number(cli, "schedules", 1000, 1000000),
+                                    .seed = (uint64_t)number(cli, "seed", 1, INT64_MAX),
+                                    .replay = cli_option(cli, "replay"),
+                                    .quiet = true};
+    size_t i = 0;
+    while (strategy && i < USH_COUNT(strategies) && strcmp(strategies[i], strategy) != 0)
+        i++;
+    if (i == USH_COUNT(strategies))
+        return cli_usage("--strategy is mix, random, pct, all or cut, not \"%s\"", strategy);
+    o.strategy = (enum ush_explore_strategy)i;
+    int r = lab_explore(&o, &report);
+    if (r == USH_ENOTFOUND)
+        return no_scenario(o.name);
+    if (r == -EINVAL)
+        return cli_usage("\"%s\" is no schedule; a failure prints one", o.replay ? o.replay : "");
+    print_explored(cli, &report);
+    return r == 0 ? CLI_OK : CLI_FAILED;
+}
+
 static int serve(struct cli *cli)
 {
     const char *typed = cli_option(cli, "on");
@@ -125,6 +181,24 @@ const struct cli_command lab_commands[] = {
                  {"svg", "FILE", "write the timeline as SVG"},
                  {"html", NULL, "print picture and table as the page shows them"}},
      .run = run},
+    {.name = "lab explore",
+     .arguments = "SCENARIO",
+     .summary = "run a scenario under many schedules until one breaks it",
+     .help =
+         "Explores one of the races: await-race, deadlock, oversell, or the same with a defence:\n"
+         "await-race-locked, deadlock-ordered, oversell-statement, oversell-transaction. A "
+         "failure\n"
+         "is shrunk, told switch by switch, and comes with its schedule. docs/explore.md shows "
+         "how\n"
+         "to read it, and how to explore handlers of your own.\n\n"
+         "Example: usher lab explore deadlock --strategy all",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .options = {{"strategy", "NAME", "mix (the default), random, pct, all or cut"},
+                 {"schedules", "N", "at most (1000)"},
+                 {"seed", "N", "of the first schedule (1)"},
+                 {"replay", "SCHEDULE", "only this one, as a failure printed it"}},
+     .run = explore},
     {.name = "lab serve",
      .summary = "all scenes on a page, run again with your numbers",
      .help =

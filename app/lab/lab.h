@@ -165,6 +165,11 @@ static inline double lab_s(const struct lab *l, int64_t ns)
     __asm__(".section .rodata\n.global lab_source_" #name "\nlab_source_" #name                    \
             ":\n.incbin \"" __FILE__ "\"\n.byte 0\n.previous\n")
 
+/* Explores the scenario that o->name says: as ush_explore, or USH_ENOTFOUND. */
+int lab_explore(const struct ush_explore_options *o, struct ush_explore_report *ret_report);
+/* The names of those, by number; NULL behind the last. */
+const char *lab_explorable(size_t i);
+
 /* ---- drawing (draw.c) and the page (page.c) ---------------------------------------------------
  */
 

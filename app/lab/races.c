@@ -379,3 +379,30 @@ int lab_run_oversell(struct lab *l)
     lab_say(l, "Two seats, three buyers, SQLite in memory. The lock helps in one process only.");
     return 0;
 }
+
+/* ---- by hand: usher lab explore ---------------------------------------------------------------
+ */
+
+static const struct {
+    const char *name;
+    ush_fn scenario;
+} explorable[] = {{"await-race", bare_deposits},
+                  {"await-race-locked", locked_deposits},
+                  {"deadlock", two_orders},
+                  {"deadlock-ordered", one_order},
+                  {"oversell", sale_check},
+                  {"oversell-statement", sale_statement},
+                  {"oversell-transaction", sale_transaction}};
+
+int lab_explore(const struct ush_explore_options *o, struct ush_explore_report *ret_report)
+{
+    for (size_t i = 0; i < USH_COUNT(explorable); i++)
+        if (!strcmp(explorable[i].name, o->name))
+            return ush_explore(o, explorable[i].scenario, NULL, ret_report);
+    return USH_ENOTFOUND;
+}
+
+const char *lab_explorable(size_t i)
+{
+    return i < USH_COUNT(explorable) ? explorable[i].name : NULL;
+}

@@ -167,6 +167,19 @@ def test_ten_thousand_wait_on_one_thread():
     assert at_once(shown) > 30  # of the sixty that are drawn
 
 
+def test_the_explorer_is_a_command():
+    found = lab("explore", "deadlock", "--strategy", "all", ok=False)
+    assert found.returncode == 1 and "pay 2 is put off at races.c:" in found.stdout
+    told = json.loads(lab("explore", "deadlock", "--json", ok=False).stdout)
+    again = lab("explore", "deadlock", "--replay", told["schedule"], ok=False).stdout
+    assert "schedule 1 fails" in again and 'waits for mutex "ledger" held by' in again
+    held = lab("explore", "deadlock-ordered", "--strategy", "all").stdout
+    assert re.fullmatch(r"deadlock-ordered: holds under \d+ schedules, and there are no others\n", held)
+    assert "there are await-race, " in lab("explore", "nosuch", ok=False).stderr
+    assert "no schedule" in lab("explore", "deadlock", "--replay", "x", ok=False).stderr
+    assert "--strategy is" in lab("explore", "deadlock", "--strategy", "x", ok=False).stderr
+
+
 # ---- the page -----------------------------------------------------------------------------------
 
 
