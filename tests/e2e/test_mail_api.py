@@ -17,7 +17,7 @@ from conftest import BUILD, ROOT, Server, wait_for
 from outbox import Mail
 from http_cases import head
 from raw import converse_all
-from test_mails_killed import MailServer
+from test_mails_killed import MailServer, journal
 
 EVENT, TOKEN = "quiz", "s3cret"
 ENV = {"USHER_MAIL_FROM": "desk@example.org", "USHER_MAIL_TOKEN": TOKEN, "USHER_LIMIT_ADDR": "off",
@@ -35,7 +35,7 @@ class Api:
         self.url = f"{'https' if '--cert' in options else 'http'}://{self.address}/v1/submit"
 
     def requests(self):
-        return [json.loads(line) for line in self.path.read_text().splitlines()]
+        return journal(self.path)
 
     def delivered(self):
         """How often a mail went out, by Message-ID."""
