@@ -201,6 +201,8 @@ static int poll_timeout_ms(struct ush__master *m)
     USH__EACH_POST (m, post)
         if (!post->place && post->retry_ns > now)
             ush__sooner(&until, post->retry_ns);
+    if (m->notify.next_ping_ns > now)
+        ush__sooner(&until, m->notify.next_ping_ns);
     return until <= now ? 0 : (int)((until - now) / USH_MS) + 1;
 }
 
@@ -280,6 +282,7 @@ static void run(struct ush__master *m)
         ush__roll_step(m);
         ush__posts_staff(m);
         tell_ended(m);
+        ush__notify(m);
         if (stop_step(m))
             return;
         wait_and_hear(m);
@@ -299,6 +302,7 @@ int ush_master_run(const struct ush_master_options *given)
     m->hang_ns = o.hang_ms * (int64_t)USH_MS;
     m->looked_ns = ush_now_ns();
     m->signals = m->log_fd = m->trial_out = -1;
+    ush__notify_init(m);
     sigset_t old_mask;
     sigprocmask(SIG_SETMASK, NULL, &old_mask);
     ush_log_set_role("master");

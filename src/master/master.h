@@ -5,6 +5,7 @@
  *     place.c   one process: fork, talk, drain, exit; one post: back-off and staffing
  *     roll.c    HUP: the trial of the settings, then one post after the other
  *     watch.c   beats and time limits
+ *     notify.c  what the service manager is told
  *     worker.c  the child's side of it all
  *     crash.c   the last words of a process that got a fatal signal
  *
@@ -22,6 +23,7 @@
 #define USH_MASTER_MASTER_H
 
 #include <stdatomic.h>
+#include <sys/un.h>
 
 #include "usher/master.h"
 
@@ -102,6 +104,15 @@ struct ush__post {
 
 enum ush__stage { USH__FIRST_START, USH__RUNNING, USH__DRAINING, USH__STOPPING };
 
+enum ush__told { USH__TOLD_NOTHING, USH__TOLD_READY, USH__TOLD_RELOADING, USH__TOLD_STOPPING };
+
+struct ush__notify {
+    struct sockaddr_un to;
+    socklen_t to_bytes; /* 0: nobody wants to know */
+    enum ush__told told;
+    int64_t ping_ns, next_ping_ns; /* 0: no watchdog */
+};
+
 struct ush__master {
     const struct ush_master_options *o;
     enum ush__stage stage;
@@ -115,6 +126,7 @@ struct ush__master {
     int64_t stop_by_ns; /* when drained workers must be done */
     int64_t looked_ns;  /* at the beats */
     int64_t hang_ns;
+    struct ush__notify notify;
     /* the roll */
     uint32_t generation;
     bool is_rolling, hup_again;
@@ -165,6 +177,10 @@ bool ush__trial_ended(struct ush__master *m, pid_t pid, int status);
 
 /* Looks at beats and limits. */
 void ush__watch(struct ush__master *m);
+
+/* Reads who wants to know; then tells what has changed. */
+void ush__notify_init(struct ush__master *m);
+void ush__notify(struct ush__master *m);
 
 /* In the child: plays the role, never returns. */
 void ush__worker_main(struct ush__master *m, struct ush__place *p, int control)
