@@ -16,9 +16,9 @@
  *     import.c    events from CSV and JSON                   mail_status.c  how the mails stand
  *     export.c    registrations to CSV and JSON              sample.c    a fest to try things on
  *     verify.c    rows recounted against counters          transport.c  how it leaves
- *     accounts.c  users, sessions, devices        checkin.c   letting people in
- *     audit.c     what was done, by whom and when   erase.c  forgetting people
- *     questions.c what an event asks beyond the usual
+ *     accounts.c  users, sessions, devices                 checkin.c    letting people in
+ *     audit.c     what was done, by whom and when          erase.c      forgetting people
+ *     stats.c     how the fest stands at this moment           questions.c  what an event asks beyond the usual
  *
  * Numbers that can be derived are not stored: a registration's id is (event << 32) | seq, so it is
  * the primary key, the order of arrival and the unique (event, seq) at once. Its public id, its

@@ -158,5 +158,6 @@ int web_admin_privacy_due(struct ush_request *rq);
 /* ---- admin_home.c ---------------------------------------------------------------------------- */
 
 int web_admin(struct ush_request *rq);
+int web_admin_stream(struct ush_request *rq);
 
 #endif

@@ -46,37 +46,43 @@ static void counter(struct ush_buf *b, const char *name, const char *type, const
                    (unsigned long long)value);
 }
 
+struct server_totals server_totals_of(const struct web *w)
+{
+    struct server_totals t = {0};
+    for (uint32_t i = 0; w->worker && i < USH_PLACES_MAX; i++) {
+        const struct ush_http_stats *s = ush_worker_shared_at(w->worker, i);
+        t.requests += s->requests_total;
+        t.connections += s->connections_total;
+        t.shed += s->shed_total;
+        t.open += s->connections;
+        t.handlers += s->handlers;
+        for (int k = 1; k < 6; k++)
+            t.status[k] += s->status_total[k];
+    }
+    return t;
+}
+
 int web_metrics(struct ush_request *rq)
 {
     struct web *w = web_of(rq);
     if (!ush_text_starts(rq->client, USH_T("127.")) && !ush_text_equal(rq->client, USH_T("::1")) &&
         !ush_text_equal(rq->client, USH_T("unix")))
         return ush_problem(rq, &ush_problem_not_found, "Metrics are shown to this machine only.");
-    uint64_t requests = 0, connections = 0, shed = 0, open = 0, handlers = 0, status[6] = {0};
-    for (uint32_t i = 0; w->worker && i < USH_PLACES_MAX; i++) {
-        const struct ush_http_stats *s = ush_worker_shared_at(w->worker, i);
-        requests += s->requests_total;
-        connections += s->connections_total;
-        shed += s->shed_total;
-        open += s->connections;
-        handlers += s->handlers;
-        for (int k = 1; k < 6; k++)
-            status[k] += s->status_total[k];
-    }
+    const struct server_totals t = server_totals_of(w);
     struct ush_master_counts workers =
         w->worker ? ush_worker_counts(w->worker) : (struct ush_master_counts){0};
     struct ush_buf b;
     ush_buf_init(&b, 64 << 10);
-    counter(&b, "usher_http_requests_total", "counter", "Requests.", requests);
-    counter(&b, "usher_http_connections_total", "counter", "Connections accepted.", connections);
-    counter(&b, "usher_http_shed_total", "counter", "Requests refused as overload.", shed);
-    counter(&b, "usher_http_connections", "gauge", "Connections open.", open);
-    counter(&b, "usher_http_in_flight", "gauge", "Requests in handlers.", handlers);
+    counter(&b, "usher_http_requests_total", "counter", "Requests.", t.requests);
+    counter(&b, "usher_http_connections_total", "counter", "Connections accepted.", t.connections);
+    counter(&b, "usher_http_shed_total", "counter", "Requests refused as overload.", t.shed);
+    counter(&b, "usher_http_connections", "gauge", "Connections open.", t.open);
+    counter(&b, "usher_http_in_flight", "gauge", "Requests in handlers.", t.handlers);
     ush_buf_printf(&b, "# HELP usher_http_responses_total Answers by class.\n"
                        "# TYPE usher_http_responses_total counter\n");
     for (int k = 1; k < 6; k++)
         ush_buf_printf(&b, "usher_http_responses_total{code=\"%dxx\"} %llu\n", k,
-                       (unsigned long long)status[k]);
+                       (unsigned long long)t.status[k]);
     counter(&b, "usher_workers", "gauge", "Workers that serve.", workers.serving);
     counter(&b, "usher_worker_deaths_total", "counter", "Workers that died.", workers.died);
     ush_buf_printf(&b,

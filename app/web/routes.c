@@ -127,6 +127,8 @@ const struct ush_route web_routes[] = {
     {"GET", "/admin/pair/{code}", web_pair, ALL, .is_page = true, .doc = "Pair this phone? Asks."},
     {"POST", "/admin/pair/{code}", web_pair_post, ALL, .is_page = true, .doc = "Pairs it."},
     {"GET", "/admin", web_admin, FOR(LOOK), .is_page = true, .doc = "Dashboard."},
+    {"GET", "/admin/stream", web_admin_stream, FOR(LOOK), .is_page = true,
+     .doc = "Its numbers as events."},
     {"GET", "/admin/events", web_admin_events, FOR(LOOK), .is_page = true, .doc = "Their events."},
     {"GET", "/admin/events/new", web_admin_event_new, FEST(ORGANISER), .is_page = true,
      .doc = "The form of a new event."},

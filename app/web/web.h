@@ -53,6 +53,13 @@ static inline struct web *web_of(const struct ush_request *rq)
     return rq->app;
 }
 
+/* What all workers of this host did together (health.c). */
+struct server_totals {
+    uint64_t requests, connections, shed, status[6];
+    uint32_t open, handlers;
+};
+struct server_totals server_totals_of(const struct web *w);
+
 /* The rows, for the server and for `usher openapi`. */
 extern const struct ush_route web_routes[];
 extern const size_t web_route_count;
