@@ -18,7 +18,7 @@
  *     verify.c    rows recounted against counters          transport.c  how it leaves
  *     accounts.c  users, sessions, devices                 checkin.c    letting people in
  *     audit.c     what was done, by whom and when          erase.c      forgetting people
- *     stats.c     how the fest stands at this moment           questions.c  what an event asks beyond the usual
+ *     stats.c     how the fest stands at this moment       questions.c  what an event asks
  *
  * Numbers that can be derived are not stored: a registration's id is (event << 32) | seq, so it is
  * the primary key, the order of arrival and the unique (event, seq) at once. Its public id, its

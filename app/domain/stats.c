@@ -45,8 +45,8 @@ static int read_stats(struct ush_tx *view, void *arg)
     s->now_ms = view->now_ms;
     USH_TRY(ush_all(view, &sql_arrivals, &count_row_record, ASKING_MAX, &arrivals,
                     USH_VALUES(first * MINUTE_MS)));
-    USH_TRY(ush_all(view, &sql_attendance_counts, &count_row_record, ASKING_MAX, &in,
-                    USH_NO_VALUES));
+    USH_TRY(
+        ush_all(view, &sql_attendance_counts, &count_row_record, ASKING_MAX, &in, USH_NO_VALUES));
     USH_TRY(number_read(view, &sql_mails_sent_since, &s->mails_last_minute,
                         USH_VALUES(view->now_ms - MINUTE_MS)));
     r->room = arrivals.count + in.count;
@@ -80,9 +80,9 @@ int stats_read(struct fest *f, struct ush_arena *arena, struct fest_stats *ret)
     for (size_t i = 0; i < totals.count; i++) {
         bool waits = ush_text_equal(t[i].state, USH_T("queued")) ||
                      ush_text_equal(t[i].state, USH_T("running"));
-        *(waits                                           ? &ret->mails_waiting
+        *(waits                                       ? &ret->mails_waiting
           : ush_text_equal(t[i].state, USH_T("sent")) ? &ret->mails_sent
-                                                          : &ret->mails_failed) += t[i].mails;
+                                                      : &ret->mails_failed) += t[i].mails;
     }
     return 0;
 }

@@ -16,7 +16,7 @@ USH_RECORD_DEFINE(event_form, EVENT_FORM_FIELDS)
 USH_RECORD_DEFINE(seats_form, SEATS_FORM_FIELDS)
 USH_RECORD_DEFINE(promote_form, PROMOTE_FORM_FIELDS)
 USH_RECORD_DEFINE(import_form, IMPORT_FORM_FIELDS)
-static_assert(offsetof(struct event_form, dedupe) == offsetof(struct import_row, dedupe),
+static_assert(offsetof(struct event_form, questions) == offsetof(struct import_row, questions),
               "event_form begins with a struct import_row");
 
 enum { MINUTE_MS = 60000 };

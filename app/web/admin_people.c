@@ -13,6 +13,7 @@
 #include "web/admin_people.h"
 
 #include "gen/pages.h"
+#include "web/form.h"
 
 USH_RECORD_DEFINE(people_query, PEOPLE_QUERY_FIELDS)
 USH_RECORD_DEFINE(person_form, PERSON_FORM_FIELDS)
@@ -219,36 +220,45 @@ static int show_edit(struct ush_request *rq, int status, const struct registrati
     return reply_page(rq, status, &b);
 }
 
+/* The registration of the path and its details as stored. */
+static int open_details(struct ush_request *rq, struct registration_view *reg,
+                        struct register_form *ret)
+{
+    struct event_list *list EVENTS_HELD = NULL;
+    USH_TRY(open_person(rq, reg));
+    USH_TRY(events_take(&web_of(rq)->fest, &list));
+    const struct event_entry *e = event_find_id(list, registration_event_of(reg->registration.id));
+    if (!e)
+        return ush_problem(rq, &problem_no_event, "The event is not there any more.");
+    struct event event = e->event;
+    event.questions = ush_arena_copy(rq->arena, event.questions);
+    return form_of_registration(reg, &event, rq->arena, ret);
+}
+
 int web_admin_person_edit(struct ush_request *rq)
 {
     struct registration_view reg;
-    USH_TRY(open_person(rq, &reg));
-    const struct registration *r = &reg.registration;
-    struct desk_person *members = USH_NEW_N(rq->arena, struct desk_person, reg.people_count + 1);
-    if (!members)
-        return USH_ELIMIT;
-    struct person_form form = {
-        .school = r->school, .grade = r->grade, .phone = r->phone, .team = r->team_name};
-    for (size_t i = 0; i < reg.people_count; i++)
-        if (i == 0) {
-            form.name = reg.people[0].name;
-            form.email = reg.people[0].email;
-        } else {
-            members[i - 1] =
-                (struct desk_person){.name = reg.people[i].name, .email = reg.people[i].email};
-            form.members = (struct ush_rows){members, i};
-        }
+    struct register_form stored;
+    USH_TRY(open_details(rq, &reg, &stored));
+    const struct person_form form = {.name = stored.name,
+                                     .email = stored.email,
+                                     .school = stored.school,
+                                     .grade = stored.grade,
+                                     .phone = stored.phone,
+                                     .team = stored.team,
+                                     .members = stored.members};
     return show_edit(rq, 200, &reg, &form, NULL, USH_NONE);
 }
 
 int web_admin_person_edit_post(struct ush_request *rq)
 {
     struct registration_view reg;
+    struct register_form stored; /* its answers stay as they are */
     struct change_result result;
     const struct person_form *in = rq->input;
     struct ush_faults *faults = rq->faults ? rq->faults : USH_NEW(rq->arena, struct ush_faults);
     const ush_text look = USH_T("Please look at the marked fields again.");
-    USH_TRY(open_person(rq, &reg));
+    USH_TRY(open_details(rq, &reg, &stored));
     if (!faults)
         return USH_ELIMIT;
     if (rq->faults)
@@ -263,6 +273,8 @@ int web_admin_person_edit_post(struct ush_request *rq)
                                                .team = in->team,
                                                .members = in->members.at,
                                                .member_count = in->members.count,
+                                               .answers = stored.answers.at,
+                                               .answer_count = stored.answers.count,
                                                .guardian_ok = reg.registration.guardian_ok},
                                       .by_organiser = true,
                                       .actor = caller_of(rq)->actor};

@@ -19,9 +19,8 @@
 
 /* ---- correcting ------------------------------------------------------------------------------ */
 
-/* What is stored, as if it had just been typed. */
-static int form_of(const struct registration_view *reg, const struct event *e,
-                   struct ush_arena *arena, struct register_form *ret)
+int form_of_registration(const struct registration_view *reg, const struct event *e,
+                         struct ush_arena *arena, struct register_form *ret)
 {
     const struct registration *r = &reg->registration;
     size_t members = reg->people_count ? reg->people_count - 1 : 0;
@@ -86,7 +85,7 @@ int web_edit(struct ush_request *rq)
     struct register_form stored;
     struct form_view v;
     USH_TRY(open_details(rq, &list, &reg, &v));
-    USH_TRY(form_of(&reg, &v.event->event, rq->arena, &stored));
+    USH_TRY(form_of_registration(&reg, &v.event->event, rq->arena, &stored));
     v.form = &stored;
     return reply_form(rq, &v);
 }

@@ -30,6 +30,9 @@ struct form_view {
 };
 int reply_form(struct ush_request *rq, const struct form_view *v);
 
+/* What is stored, as if it had just been typed (details.c). */
+int form_of_registration(const struct registration_view *reg, const struct event *e,
+                         struct ush_arena *arena, struct register_form *ret);
 /* Changes the details of a registration to those of the form, and leads to the ticket; or shows the
  * form again, as `v` says, with what stands against it. */
 int change_details(struct ush_request *rq, int64_t registration, int64_t manage_rev,

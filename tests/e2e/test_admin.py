@@ -162,6 +162,20 @@ def test_people_are_found_and_corrected(office):
              lambda: "new@school.example" in str(list_mails(office)))
 
 
+def test_questions_and_answers_stay(office):
+    b = office.owner
+    form = b.open(f"/admin/events/{RACE}/edit").form("Preview")
+    asks = "Robot's name\nSize: S | M (optional)"
+    saved = b.submit(b.submit(form, step="preview", questions=asks).form("Save"), step="save")
+    assert "Saved." in saved.text
+    assert b.open(f"/admin/events/{RACE}/edit").form("Preview").fields["questions"] == asks
+    register(office, 1, answers=[{"question": "Robot's name", "answer": "Röbi <3"}])
+    person = people_page(office, "Student 1")
+    assert "Robot's name: Röbi <3" in person.text
+    done = b.submit(b.open(person.link("Correct")).form("Save"), school="Elsewhere")
+    assert "Saved." in done.text and "Röbi <3" in done.text and "Elsewhere" in done.text
+
+
 def list_mails(fest):
     return [p.read_text(errors="replace").split("\r\n\r\n")[0]
             for p in (fest.folder / "outbox").glob("*.eml")]
@@ -377,9 +391,12 @@ def everything_stored(fest):
 
 def test_a_person_is_forgotten_everywhere(office):
     b = office.owner
-    words = ["Zarathustra", "zara@school.example", "Hohenheim"]
+    words = ["Zarathustra", "zara@school.example", "Hohenheim", "peanuts"]
+    form = b.open(f"/admin/events/{RACE}/edit").form("Preview")
+    b.submit(b.submit(form, step="preview", questions="Allergies").form("Save"), step="save")
     for event in (RACE, QUIZ):
-        more = {"team": "Hohenheim owls", "members": [{"name": "Ben Hohenheim"}]} if event == QUIZ else {}
+        more = {"team": "Hohenheim owls", "members": [{"name": "Ben Hohenheim"}]} if event == QUIZ \
+            else {"answers": [{"question": "Allergies", "answer": "peanuts"}]}
         register(office, 1, event, name="Zarathustra", email="zara@school.example",
                  school="Hohenheim School", **more)
     wait_for("the mails", lambda: len(list_mails(office)) == 2)
