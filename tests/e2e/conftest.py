@@ -24,7 +24,7 @@ import psycopg2.extras
 import pytest
 
 from postgres import Postgres, Rows
-from private import wait_for  # noqa: F401 (tests take it from here)
+from private import at_most, wait_for  # noqa: F401 (tests take them from here)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("TESTED_BUILD", "build")

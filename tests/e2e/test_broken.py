@@ -12,9 +12,9 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, ENVIRON, ROOT
+from conftest import BUILD, ENVIRON, ROOT, at_most
 
-LIMIT_S = 8
+LIMIT_S = at_most(8)
 BATCH, SYNC, OPS = "src/task/batch.c", "src/task/sync.c", "src/jobs/ops.c"
 SEATS, PLACES, REGISTER = "app/domain/seats.c", "app/domain/places.c", "app/domain/register.c"
 # scenario -> test program, schedules at most

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from conftest import BUILD, ROOT, Server, wait_for
+from conftest import BUILD, ROOT, Server, at_most, wait_for
 from outbox import Mail
 from http_cases import head
 from raw import converse_all
@@ -208,10 +208,10 @@ def send_a_hundred(fest, url):
     server = serve(fest, url, USHER_MAIL_CONNECTIONS="50")
     began = time.monotonic()
     replies, longest = at_once(100, lambda n: server.register(EVENT, n).status)
-    assert replies == [201] * 100 and longest < 1
+    assert replies == [201] * 100 and longest < at_most(1)
     wait_for("all mails", lambda: {j["state"] for j in jobs(fest)} == {2})
     took = time.monotonic() - began
-    assert 4 <= took < 8, "a hundred mails, fifty at once, two seconds each"
+    assert 4 <= took < at_most(8), "a hundred mails, fifty at once, two seconds each"
 
 
 @pytest.mark.on("postgresql")
@@ -249,5 +249,5 @@ def test_a_route_that_awaits_it(api, tmp_path, workers, requests):
     finally:
         server.stop()
     assert all(answer.endswith(b"sent\n") for answer in answers)
-    assert 2 <= took < 5, f"one after the other it would be {2 * requests} s"
+    assert 2 <= took < at_most(5), f"one after the other it would be {2 * requests} s"
     assert max(r["at_once"] for r in a.requests()) == requests

@@ -21,7 +21,7 @@ import time
 import pytest
 
 from browser import Browser
-from conftest import BUILD, ROOT, children_of, wait_for
+from conftest import BUILD, ROOT, at_most, children_of, wait_for
 
 sys.path.insert(0, str(ROOT / "bench"))
 from journal import check_journal  # noqa: E402
@@ -100,7 +100,7 @@ def test_killed_workers_and_writers(fest):
             pauses.append(time.monotonic() - died)
     count = rush.end()
     assert len(pauses) >= 8 and count["broken"] > 0, "the faults came too late to be any"
-    assert max(pauses) < 1, f"it was away for {pauses}"
+    assert max(pauses) < at_most(1), f"it was away for {pauses}"
     assert count["stored"]["confirmed"] == SEATS
     assert server.read_log().count("worker.start: writer") >= 5
 
@@ -144,7 +144,7 @@ def test_killed_master(fest):
     server.process.wait()
     started = time.monotonic()
     wait_for("all have ended", lambda: not [p for p in family if pathlib.Path(f"/proc/{p}").exists()], 5)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < at_most(2)
     again = fest.serve("--workers", "1")
     assert again.register(RACE, 1).status == 201, "and the next server finds no lock"
 

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from conftest import BUILD, ROOT, Server, children_of, wait_for
+from conftest import BUILD, ROOT, Server, at_most, children_of, wait_for
 from http_cases import head
 from raw import Talk, converse_all
 
@@ -69,7 +69,7 @@ def test_five_hundred_waits_at_once(waits, workers):
     came = converse_all(server.port, [raw] * 500)
     took = time.monotonic() - began
     assert all(c.endswith(b"waited\n") for c in came)
-    assert 1 <= took < 3, "one after another it would be 500 s"
+    assert 1 <= took < at_most(3), "one after another it would be 500 s"
 
 
 def test_plain_stays_quick_while_hashes_run(waits):
@@ -129,7 +129,7 @@ def test_killed_worker_is_replaced_and_loses_no_backlog(waits):
         for other in crowd:
             with other:
                 assert other.read().body == b"Hello, World!"
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < at_most(1)
     healed, = children_of(server.process.pid)
     assert healed != worker
 
