@@ -164,11 +164,35 @@ static bool one_cut(struct fixture *x, int way, int at, bool is_new, int64_t *wh
     return was_cut;
 }
 
+/* The same for an operation that is not gathered: one student's cancellation. */
+static bool one_cancelling_cut(struct fixture *x, int way, int at, int64_t *who)
+{
+    struct student s;
+    struct change_result out;
+    struct registration_view v;
+    prepare(x, &s, "quiz", (*who)++);
+    ask_all(&s, 1);
+    const struct cancel in = {.registration = s.answer.registration,
+                              .reason = USH_T("by_student"),
+                              .actor = USH_T("student")};
+    proxy_arm(way, at);
+    int r = ush_change(x->fest.db, &op_cancel, &in, &out, &x->arena);
+    bool was_cut = atomic_load(&proxy.was_cut);
+    proxy_arm(0, 0);
+    ck_assert_msg(r == 0, "cut at %d, way %d: %s", at, way, ush_error_text(r));
+    /* Run again, it finds what it did. */
+    ck_assert(out.outcome == CHANGE_DONE || (was_cut && out.outcome == CHANGE_NOTHING));
+    ck_assert_int_eq(registration_read(x->fest.db, in.registration, &x->arena, &v), 0);
+    ck_assert_int_eq(v.registration.status, REGISTRATION_CANCELLED);
+    return was_cut;
+}
+
 static int cuts_story(void *arg)
 {
     struct fixture *x = arg;
     static const char *const ways[] = {"to the server", "to the client"};
     int64_t who = 1;
+    int cancelled = 0;
     open_fest(x);
     for (int is_new = 0; is_new < 2; is_new++) {
         for (int way = TO_SERVER; way <= TO_CLIENT; way++) {
@@ -180,7 +204,16 @@ static int cuts_story(void *arg)
             ck_assert_int_gt(at, 20);
         }
     }
+    for (int way = TO_SERVER; way <= TO_CLIENT; way++) {
+        int at = 1;
+        for (cancelled++; one_cancelling_cut(x, way, at, &who); cancelled++)
+            at++;
+        ck_assert_int_gt(at, 15);
+    }
     ck_assert_int_eq(atoll(pg_ask(pg_database(), "SELECT count(*) FROM registrations")), who - 1);
+    ck_assert_int_eq(
+        atoll(pg_ask(pg_database(), "SELECT count(*) FROM jobs WHERE kind = 'cancelled'")),
+        cancelled);
     ck_assert_str_eq(fixture_verify(x), "");
     fixture_close(x);
     return 0;
