@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
+#include "domain/announce.h"
 #include "domain/events.h"
 #include "domain/import.h"
 
@@ -148,6 +149,10 @@ static int say_outcome(struct cli *cli, const struct change_result *result, cons
             (long long)result->taken);
     case CHANGE_DEAD:
         return cli_fail("%s is cancelled", slug);
+    case CHANGE_TOO_LATE:
+        return cli_fail("%s: the mails have begun to go out", slug);
+    case CHANGE_TOO_SOON:
+        return cli_fail("%s: mails about it wait already; usher event undo takes them back", slug);
     default:
         return cli_fail("%s: %.*s", slug,
                         USH_PR(result->text.at ? result->text : USH_T("it was refused")));
@@ -208,11 +213,37 @@ static int cancel_event(struct cli *cli)
 {
     if (!cli_confirm(cli, "Cancel %s and mail everybody who holds a place?", cli->arguments[0]))
         return CLI_FAILED;
-    struct event_cancel in = {
-        .has = UINT64_MAX, .slug = ush_text_of(cli->arguments[0]), .actor = cli_actor(cli)};
+    struct event_cancel in = {.slug = ush_text_of(cli->arguments[0]),
+                              .undo_ms = cli->settings.undo_s * 1000,
+                              .actor = cli_actor(cli)};
     struct change_result result;
     USH_TRY(ush_change(cli->db, &op_event_cancel, &in, &result, cli->arena));
-    return say_outcome(cli, &result, "cancelled; the mails are on their way");
+    return say_outcome(
+        cli, &result,
+        "cancelled; the mails go out in a moment, until then usher event undo takes it back");
+}
+
+static int announce_with(struct cli *cli, const struct ush_operation *op, const char *done)
+{
+    struct event_cancel in = {.slug = ush_text_of(cli->arguments[0]),
+                              .undo_ms = cli->settings.undo_s * 1000,
+                              .actor = cli_actor(cli)};
+    struct change_result result;
+    USH_TRY(ush_change(cli->db, op, &in, &result, cli->arena));
+    return say_outcome(cli, &result, done);
+}
+
+static int announce(struct cli *cli)
+{
+    if (!cli_confirm(cli, "Mail everybody who holds a place in %s or waits?", cli->arguments[0]))
+        return CLI_FAILED;
+    return announce_with(cli, &op_announce,
+                         "the mails go out in a moment, until then usher event undo stops them");
+}
+
+static int undo(struct cli *cli)
+{
+    return announce_with(cli, &op_announce_undo, "taken back; no mail was sent");
 }
 
 const struct cli_command cli_event_commands[] = {
@@ -287,4 +318,25 @@ const struct cli_command cli_event_commands[] = {
      .options = {{"yes", NULL, "do not ask"}},
      .needs_db = true,
      .run = cancel_event},
+    {.name = "event announce",
+     .arguments = "SLUG",
+     .summary = "mail everybody how an event stands now",
+     .help = "After a change of place or time: writes to everybody who has a place or waits. The\n"
+             "mails begin after UNDO_S seconds and never delay a ticket.\n\n"
+             "  usher event announce robo-race",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .options = {{"yes", NULL, "do not ask"}},
+     .needs_db = true,
+     .run = announce},
+    {.name = "event undo",
+     .arguments = "SLUG",
+     .summary = "take back an announcement or a cancellation",
+     .help = "While none of its mails has begun. A cancelled event is there again, with its\n"
+             "registration closed.\n\n"
+             "  usher event undo robo-race",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .needs_db = true,
+     .run = undo},
     {0}};

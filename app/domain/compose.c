@@ -76,6 +76,13 @@ static bool choose_words(struct letter *l)
         snprintf(l->opening, sizeof l->opening,
                  "This event does not take place. We are sorry. You need not do anything.");
         return confirmed || waits;
+    case MAIL_EVENT_CHANGED:
+        l->subject = "Please note";
+        snprintf(l->opening, sizeof l->opening,
+                 "The organisers have changed something about this event. This is how it stands "
+                 "now. %s",
+                 confirmed ? "Your ticket stays valid." : "You are still on the waitlist.");
+        return confirmed || waits;
     default:
         return false;
     }
@@ -203,7 +210,7 @@ static int write_parts(struct letter *l, int64_t job_id, int64_t created_at, ush
         ticket_link(&l->fest->keys, s->base_url, r->id, r->ticket_rev, &l->qr);
         USH_TRY(qr_png(ush_buf_text(&l->qr), 0, &l->png));
     }
-    if (l->has_ticket || is_over(l))
+    if (l->has_ticket || is_over(l) || l->kind == MAIL_EVENT_CHANGED)
         ics_write(l->event,
                   &(struct ics_entry){
                       .uid = ush_arena_printf(arena, "%s@%.*s", public_id, USH_PR(host)),

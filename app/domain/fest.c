@@ -16,9 +16,10 @@
 enum { WAKE_EVERY_MS = 20 };
 
 const struct ush_operation *const fest_operations[] = {
-    &op_register, &op_cancel,  &op_seats,      &op_promote, &op_event_cancel,    &op_events_put,
-    &op_edit,     &op_resend,  &op_mail_allow, &op_probe,   &op_user_put,        &op_session,
-    &op_device,   &op_checkin, &op_audit_note, &op_erase,   USH_JOBS_OPERATIONS, NULL,
+    &op_register,   &op_cancel,   &op_seats,         &op_promote,         &op_event_cancel,
+    &op_events_put, &op_edit,     &op_resend,        &op_mail_allow,      &op_probe,
+    &op_user_put,   &op_session,  &op_device,        &op_checkin,         &op_audit_note,
+    &op_erase,      &op_announce, &op_announce_undo, USH_JOBS_OPERATIONS, NULL,
 };
 
 const struct ush_migrate_options fest_migrations = {.list = migrations, .count = MIGRATION_COUNT};

@@ -19,6 +19,7 @@
  *     accounts.c  users, sessions, devices                 checkin.c    letting people in
  *     audit.c     what was done, by whom and when          erase.c      forgetting people
  *     stats.c     how the fest stands at this moment       questions.c  what an event asks
+ *     announce.c  telling everybody about a change
  *
  * Numbers that can be derived are not stored: a registration's id is (event << 32) | seq, so it is
  * the primary key, the order of arrival and the unique (event, seq) at once. Its public id, its
@@ -141,28 +142,23 @@ USH_RECORD(seats_change, SEATS_CHANGE_FIELDS)
     F(R, TEXT, actor, .max = 120, .doc = "Who asks, for the audit")
 USH_RECORD(promote, PROMOTE_FIELDS)
 
-/* Cancels an event: closes it and puts one mail per live registration into the bulk lane. */
-#define EVENT_CANCEL_FIELDS(F, R)                                                                  \
-    F(R, TEXT, slug, .format = USH_SLUG, .max = 60, .doc = "The event")                            \
-    F(R, TEXT, actor, .max = 120, .doc = "Who asks, for the audit")
-USH_RECORD(event_cancel, EVENT_CANCEL_FIELDS)
-
 extern const struct ush_operation op_register;     /* desk.h */
 extern const struct ush_operation op_cancel;       /* cancel -> change_result */
 extern const struct ush_operation op_seats;        /* seats_change -> change_result */
 extern const struct ush_operation op_promote;      /* promote -> change_result */
-extern const struct ush_operation op_event_cancel; /* event_cancel -> change_result */
-extern const struct ush_operation op_events_put;   /* import.h */
-extern const struct ush_operation op_edit;         /* people.h */
-extern const struct ush_operation op_resend;       /* people.h */
-extern const struct ush_operation op_mail_allow;   /* mails.h */
-extern const struct ush_operation op_probe;        /* verify.h */
-extern const struct ush_operation op_user_put;     /* accounts.h */
-extern const struct ush_operation op_session;      /* accounts.c */
-extern const struct ush_operation op_device;       /* accounts.c */
-extern const struct ush_operation op_checkin;      /* checkin.h */
-extern const struct ush_operation op_audit_note;   /* audit.h */
-extern const struct ush_operation op_erase;        /* erase.h */
+extern const struct ush_operation op_event_cancel; /* announce.h, as are the next two */
+extern const struct ush_operation op_announce, op_announce_undo;
+extern const struct ush_operation op_events_put; /* import.h */
+extern const struct ush_operation op_edit;       /* people.h */
+extern const struct ush_operation op_resend;     /* people.h */
+extern const struct ush_operation op_mail_allow; /* mails.h */
+extern const struct ush_operation op_probe;      /* verify.h */
+extern const struct ush_operation op_user_put;   /* accounts.h */
+extern const struct ush_operation op_session;    /* accounts.c */
+extern const struct ush_operation op_device;     /* accounts.c */
+extern const struct ush_operation op_checkin;    /* checkin.h */
+extern const struct ush_operation op_audit_note; /* audit.h */
+extern const struct ush_operation op_erase;      /* erase.h */
 
 /* Tells the job workers that a transaction may have put a mail. To be called after its commit. At
  * most once in WAKE_EVERY_MS; what that leaves out is found by asking, a second later at most.

@@ -35,9 +35,13 @@ enum { MESSAGE_MAX = 512 << 10, ATTEMPTS_MAX = 55, DEADLINE_MS = 45000, DOT_MS =
 enum { HOUR_MS = 3600000, DAY_MS = 24 * HOUR_MS };
 
 const char *const mail_kind_names[MAIL_KINDS] = {
-    [MAIL_TICKET] = "ticket",     [MAIL_WAITLISTED] = "waitlisted",
-    [MAIL_PROMOTED] = "promoted", [MAIL_CANCELLED] = "cancelled",
-    [MAIL_RESEND] = "resend",     [MAIL_EVENT_CANCELLED] = "event_cancelled",
+    [MAIL_TICKET] = "ticket",
+    [MAIL_WAITLISTED] = "waitlisted",
+    [MAIL_PROMOTED] = "promoted",
+    [MAIL_CANCELLED] = "cancelled",
+    [MAIL_RESEND] = "resend",
+    [MAIL_EVENT_CANCELLED] = "event_cancelled",
+    [MAIL_EVENT_CHANGED] = "event_changed",
 };
 
 struct ush_job_new mail_job(enum mail_kind kind, int64_t registration, int64_t now_ms)
@@ -45,7 +49,7 @@ struct ush_job_new mail_job(enum mail_kind kind, int64_t registration, int64_t n
     return (struct ush_job_new){
         .has = UINT64_C(1) << ush_job_new_subject,
         .kind = ush_text_of(mail_kind_names[kind]),
-        .lane = kind == MAIL_EVENT_CANCELLED ? USH_T(BULK_LANE) : USH_T(MAIL_LANE),
+        .lane = kind >= MAIL_EVENT_CANCELLED ? USH_T(BULK_LANE) : USH_T(MAIL_LANE),
         .subject = registration,
         .payload = USH_T(""),
         .due_at = now_ms,

@@ -27,7 +27,8 @@ enum mail_kind {
     MAIL_PROMOTED,
     MAIL_CANCELLED,
     MAIL_RESEND,
-    MAIL_EVENT_CANCELLED, /* lane bulk */
+    MAIL_EVENT_CANCELLED, /* these two in lane bulk */
+    MAIL_EVENT_CHANGED,
     MAIL_KINDS,
 };
 extern const char *const mail_kind_names[MAIL_KINDS]; /* "ticket", …: job kinds */

@@ -6,7 +6,6 @@
  *   seats         capacity, waitlist, open, close. More places are filled from the waitlist at
  *                 once. Fewer than are taken is refused with the number: nobody is ever dropped.
  *   promote       the organiser's button, also after promote_until
- *   event_cancel  closes for good and writes to everybody
  *
  * Invariants:
  *  1. The counters change together with the rows they count.
@@ -29,7 +28,6 @@ USH_RECORD_DEFINE(change_result, CHANGE_RESULT_FIELDS)
 USH_RECORD_DEFINE(cancel, CANCEL_FIELDS)
 USH_RECORD_DEFINE(seats_change, SEATS_CHANGE_FIELDS)
 USH_RECORD_DEFINE(promote, PROMOTE_FIELDS)
-USH_RECORD_DEFINE(event_cancel, EVENT_CANCEL_FIELDS)
 
 USH_RECORD_DEFINE(seat_row, SEAT_ROW_FIELDS)
 
@@ -226,7 +224,7 @@ const struct ush_operation op_cancel = {
 
 /* Event and seats by slug, behind the gate: 1, or 0 when there is none. A slug never moves to
  * another event, so it may be looked up before. */
-static int find(struct ush_tx *tx, ush_text slug, struct locked *ret)
+int places_find(struct ush_tx *tx, ush_text slug, struct locked *ret)
 {
     int found = ush_one(tx, &sql_event_one, &event_record, &ret->event, USH_VALUES(slug));
     return found > 0 ? places_lock(tx, ret->event.id, 0, ret) : found;
@@ -246,7 +244,7 @@ static int seats_run(struct ush_tx *tx, const void *input, void *output)
     const struct seats_change *in = input;
     struct change_result *out = output;
     struct locked l;
-    int found = find(tx, in->slug, &l);
+    int found = places_find(tx, in->slug, &l);
     USH_TRY(found);
     out->outcome = CHANGE_NOT_FOUND;
     if (found == 0)
@@ -299,7 +297,7 @@ static int promote_run(struct ush_tx *tx, const void *input, void *output)
     const struct promote *in = input;
     struct change_result *out = output;
     struct locked l;
-    int found = find(tx, in->slug, &l);
+    int found = places_find(tx, in->slug, &l);
     USH_TRY(found);
     out->outcome = !found                           ? CHANGE_NOT_FOUND
                    : l.seats.gate == GATE_CANCELLED ? CHANGE_DEAD
@@ -320,60 +318,4 @@ const struct ush_operation op_promote = {
     .in = &promote_record,
     .out = &change_result_record,
     .run = promote_run,
-};
-
-/* ---- cancel an event ------------------------------------------------------------------------- */
-
-/* One mail per live registration, a page of ids at a time so that memory stays bounded. */
-static int tell_everybody(struct ush_tx *tx, int64_t event)
-{
-    enum { PAGE = 200 };
-    int64_t after = registration_make_id(event, 0), end = registration_make_id(event + 1, 0);
-    struct ush_job_new jobs[PAGE];
-    for (;;) {
-        struct ush_arena_mark mark = ush_arena_mark(tx->arena);
-        struct ush_rows rows;
-        USH_TRY(ush_all(tx, &sql_event_live, &number_record, PAGE, &rows,
-                        USH_VALUES(after, end, PAGE)));
-        for (size_t i = 0; i < rows.count; i++) {
-            after = ((struct number *)rows.at)[i].number;
-            jobs[i] = mail_job(MAIL_EVENT_CANCELLED, after, tx->now_ms);
-        }
-        ush_arena_rewind(tx->arena, mark);
-        if (rows.count)
-            USH_TRY(ush_jobs_put(tx, jobs, rows.count));
-        if (rows.count < PAGE)
-            return 0;
-    }
-}
-
-static int event_cancel_run(struct ush_tx *tx, const void *input, void *output)
-{
-    const struct event_cancel *in = input;
-    struct change_result *out = output;
-    struct locked l;
-    struct event *e = &l.event;
-    int found = find(tx, in->slug, &l);
-    USH_TRY(found);
-    out->taken = found ? l.seats.taken : 0;
-    out->outcome = !found                           ? CHANGE_NOT_FOUND
-                   : l.seats.gate == GATE_CANCELLED ? CHANGE_NOTHING
-                                                    : CHANGE_DONE;
-    if (out->outcome != CHANGE_DONE)
-        return 0;
-    l.seats.gate = GATE_CANCELLED;
-    USH_TRY(seats_store(tx, &l.seats));
-    e->status = USH_T("cancelled");
-    e->version++;
-    e->updated_at = tx->now_ms;
-    USH_TRY(ush_exec_rows_later(tx, &sql_event_update, &event_record, e, 1));
-    USH_TRY(tell_everybody(tx, e->id));
-    return audit(tx, &(struct audit_entry){in->actor, "event_cancel", e->id, 0, USH_NONE});
-}
-
-const struct ush_operation op_event_cancel = {
-    .name = "event_cancel",
-    .in = &event_cancel_record,
-    .out = &change_result_record,
-    .run = event_cancel_run,
 };

@@ -9,8 +9,8 @@
  *                                          changes its registrations, participants, schools or
  *                                          its row in events holds this first
  *   3. what lies behind that gate          in any order: nobody else is there
- *   4. jobs and audit                      only inserted here; the job table has its own order,
- *                                          and no transaction touches both it and a gate
+ *   4. jobs and audit                      inserted here, or deleted before they are due, in
+ *                                          ascending id; who runs jobs touches no gate
  *
  * What decides is read behind the gate, never before it: another host may have changed it.
  */
@@ -77,6 +77,8 @@ struct locked {
 };
 /* Locks and reads: 1, or 0 when there is no such event or registration (0 = none is wanted). */
 int places_lock(struct ush_tx *tx, int64_t event, int64_t registration, struct locked *ret);
+/* The same for an event by its slug. */
+int places_find(struct ush_tx *tx, ush_text slug, struct locked *ret);
 /* Not waited for, as are the audit and the promotions: 0 or a negative code. */
 int seats_store(struct ush_tx *tx, const struct seats *s);
 

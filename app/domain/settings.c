@@ -81,6 +81,8 @@ const struct ush_setting settings_table[] = {
     ROW("PLUS_FOLD", BOOL, plus_fold, "yes", .doc = "a+1@x and a+2@x are one person"),
     ROW("TZ", TEXT, tz, "Asia/Kolkata", .doc = "zone of events that name none"),
     ROW("NAME", TEXT, name, "Tech Fest", .doc = "what the fest is called"),
+    ROW("UNDO_S", INT, undo_s, "10", .max = 600,
+        .doc = "seconds in which a mail to everybody can be taken back"),
     ROW("RETENTION_DAYS", INT, retention_days, "90", .max = 3650,
         .doc = "days after an event until names and addresses are erased; 0 = never"),
     ROW("CONTACT", TEXT, contact, "", .doc = "address shown for questions"),

@@ -40,6 +40,7 @@ struct settings {
     bool plus_fold;
     const char *tz, *name, *contact;
     int64_t retention_days; /* 0 = never erased by itself */
+    int64_t undo_s;
     int64_t max_body, max_import;
     const char *log; /* "stderr" or a file */
     int log_level;   /* enum ush_log_level */

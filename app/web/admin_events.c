@@ -51,12 +51,18 @@ int web_admin_events(struct ush_request *rq)
 
 /* ---- one event ------------------------------------------------------------------------------- */
 
-static int show_event(struct ush_request *rq, bool asks_cancel)
+enum asks { ASKS_NOTHING, ASKS_CANCEL, ASKS_ANNOUNCE };
+
+static int show_event(struct ush_request *rq, enum asks asks)
 {
     struct event_entry e;
     struct ush_buf svg, b;
     USH_TRY(event_of_slug(rq, &e));
-    struct event_page_view v = {.event = &e, .now_ms = ush_wall_ms(), .asks_cancel = asks_cancel};
+    struct event_page_view v = {.event = &e,
+                                .now_ms = ush_wall_ms(),
+                                .asks_cancel = asks == ASKS_CANCEL,
+                                .asks_announce = asks == ASKS_ANNOUNCE};
+    USH_TRY(announcement_waiting(web_of(rq)->fest.db, e.event.id, &v.waiting));
     v.mails = e.seats.taken + e.seats.waiting;
     v.link = ush_arena_printf(rq->arena, "%s/e/%.*s", web_of(rq)->settings->base_url,
                               USH_PR(e.event.slug));
@@ -76,20 +82,42 @@ static int show_event(struct ush_request *rq, bool asks_cancel)
 
 int web_admin_event(struct ush_request *rq)
 {
-    return show_event(rq, false);
+    return show_event(rq, ASKS_NOTHING);
 }
 
 int web_admin_event_cancel_form(struct ush_request *rq)
 {
-    return show_event(rq, true);
+    return show_event(rq, ASKS_CANCEL);
+}
+
+int web_admin_event_announce_form(struct ush_request *rq)
+{
+    return show_event(rq, ASKS_ANNOUNCE);
+}
+
+static int tell(struct ush_request *rq, const struct ush_operation *op, const char *done)
+{
+    struct change_result result;
+    const struct event_cancel in = {.slug = ush_param(rq, "slug"),
+                                    .undo_ms = web_of(rq)->settings->undo_s * 1000,
+                                    .actor = caller_of(rq)->actor};
+    USH_TRY(fest_change(&web_of(rq)->fest, op, &in, &result, rq->arena));
+    return reply_change(rq, &result, done, "/admin/events/%.*s", USH_PR(in.slug));
 }
 
 int web_admin_event_cancel(struct ush_request *rq)
 {
-    struct change_result result;
-    const struct event_cancel in = {.slug = ush_param(rq, "slug"), .actor = caller_of(rq)->actor};
-    USH_TRY(fest_change(&web_of(rq)->fest, &op_event_cancel, &in, &result, rq->arena));
-    return reply_change(rq, &result, "cancelled", "/admin/events/%.*s", USH_PR(in.slug));
+    return tell(rq, &op_event_cancel, "cancelled");
+}
+
+int web_admin_event_announce(struct ush_request *rq)
+{
+    return tell(rq, &op_announce, "announced");
+}
+
+int web_admin_event_undo(struct ush_request *rq)
+{
+    return tell(rq, &op_announce_undo, "undone");
 }
 
 /* A number typed into a form, -1 for an empty field. */

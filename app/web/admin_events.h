@@ -4,6 +4,7 @@
 #ifndef WEB_ADMIN_EVENTS_H
 #define WEB_ADMIN_EVENTS_H
 
+#include "domain/announce.h"
 #include "domain/import.h"
 #include "web/admin.h"
 
@@ -42,8 +43,9 @@ struct event_page_view {
     const struct event_entry *event;
     int64_t now_ms;
     ush_text link, message, svg; /* for sharing */
-    int64_t mails;               /* that a cancellation would send */
-    bool asks_cancel;
+    int64_t mails;               /* that a cancellation or an announcement would send */
+    struct announcement waiting; /* what can still be taken back */
+    bool asks_cancel, asks_announce;
 };
 struct import_view {
     const struct import_form *form;

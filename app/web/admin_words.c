@@ -52,6 +52,8 @@ const struct notice admin_notices[] = {
     {"saved", "good", "Saved."},
     {"out", "good", "You are logged out."},
     {"cancelled", "good", "Cancelled."},
+    {"announced", "good", "Everybody is told."},
+    {"undone", "good", "Taken back. No mail was sent."},
     {"imported", "good", "The events are stored."},
     {"promoted", "good", "The longest waiting moved up; they get a mail."},
     {"resent", "good", "The mail is on its way again."},

@@ -156,7 +156,8 @@ class Fest:
     def __init__(self, folder, url="sqlite:usher.db"):
         self.folder = folder
         self.url = url
-        self.env = {"USHER_MAIL_URL": "file:outbox", "USHER_DATABASE_URL": url}
+        self.env = {"USHER_MAIL_URL": "file:outbox", "USHER_DATABASE_URL": url,
+                    "USHER_UNDO_S": "0"}
         self.servers = []
 
     @property

@@ -18,6 +18,7 @@
 #include "fixture.h"
 
 #include "../sql/pg.h"
+#include "domain/announce.h"
 #include "domain/mails.h"
 #include "jobs/jobs.h"
 

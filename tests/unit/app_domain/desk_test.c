@@ -6,6 +6,7 @@
  * the catalogue (same person twice, the rush, teams, schools) is one short story.
  */
 #include "both.h"
+#include "domain/announce.h"
 
 #include "gen/sql.h"
 

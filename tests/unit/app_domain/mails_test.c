@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "domain/announce.h"
 #include "domain/ics.h"
 #include "domain/mails.h"
 #include "domain/mime.h"
