@@ -150,7 +150,7 @@ def test_nobody_is_left_waiting_while_it_is_away(cluster, fest):
     assert fest.usher("verify").returncode == 0
 
 
-# ---- the standby takes over -------------------------------------------------------------------------
+# ---- the standby takes over ----------------------------------------------------------------------
 
 
 @pytest.fixture

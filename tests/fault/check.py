@@ -167,7 +167,8 @@ def check_mails(e, fault):
     for row in e.rows.values():
         kinds = by_subject[row.id]
         want = {"promoted": 1 if row.promoted_at else 0, "cancelled": row.status == CANCELLED}
-        if kinds["ticket"] + kinds["waitlisted"] != 1 or any(kinds[k] != n for k, n in want.items()):
+        first = kinds["ticket"] + kinds["waitlisted"]
+        if first != 1 or any(kinds[k] != n for k, n in want.items()):
             fault(f"{row}: its mails are {dict(kinds)}")
 
     copies = collections.defaultdict(list)
@@ -185,8 +186,9 @@ def check_mails(e, fault):
             fault(f"{message_id} came {len(same)} times, unannounced: {job}")
         if len({m["bytes"] for m in same}) > 1:
             fault(f"{message_id}: its copies differ")
-        if any(m["to"] != [e.rows[job.subject].email] for m in same):
-            fault(f"{message_id} went to {[m['to'] for m in same]}, and is for {e.rows[job.subject]}")
+        row = e.rows[job.subject]
+        if any(m["to"] != [row.email] for m in same):
+            fault(f"{message_id} went to {[m['to'] for m in same]}, and is for {row}")
     for job in e.jobs.values():
         if job.state == DONE and job.id not in seen and is_true(job, e.rows.get(job.subject)):
             fault(f"never arrived: {job}")
