@@ -127,11 +127,11 @@ static bool is_broken(const struct lane *l, const struct ush_redis_reply *groups
         const struct ush_redis_reply *g = &groups->items[i];
         const struct ush_redis_reply *name = field(g, "name"), *pending = field(g, "pending"),
                                      *last = field(g, "last-delivered-id");
-        if (!name || !pending || !last || !ush_text_equal(name->text, USH_T("workers")))
-            continue;
         struct ush__moment until;
         int64_t delivered = 0;
-        ush__entry_moment(last->text, &until);
+        if (!name || !pending || !last || !ush_text_equal(name->text, USH_T("workers")) ||
+            !ush__entry_moment(last->text, &until))
+            continue;
         for (size_t k = 0; k < l->count; k++)
             delivered += !is_behind(&l->entries[k].at, &until);
         return delivered > pending->integer;

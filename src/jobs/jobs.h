@@ -240,9 +240,11 @@ struct ush__entry {
     int64_t job;
     size_t lane; /* set by the caller */
 };
+/* The items of an array; an error, nil or anything else has none. */
 size_t ush__reply_count(const struct ush_redis_reply *r);
+/* [name, [field, value]]; false for anything whose name is not two numbers. */
 bool ush__entry_parse(const struct ush_redis_reply *r, struct ush__entry *ret);
-void ush__entry_moment(ush_text name, struct ush__moment *ret);
+bool ush__entry_moment(ush_text name, struct ush__moment *ret);
 
 /* ---- announcements (announce.c, listen.c) ---------------------------------------------------- */
 

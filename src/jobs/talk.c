@@ -66,7 +66,6 @@ void ush__talk_fini(struct ush__talk *t)
 
 /* ---- entries of streams ---------------------------------------------------------------------- */
 
-/* The items of an array; an error, nil or anything else has none. */
 size_t ush__reply_count(const struct ush_redis_reply *r)
 {
     return r && r->type == USH_REDIS_ARRAY ? r->count : 0;
@@ -75,11 +74,10 @@ size_t ush__reply_count(const struct ush_redis_reply *r)
 bool ush__entry_parse(const struct ush_redis_reply *r, struct ush__entry *ret)
 {
     *ret = (struct ush__entry){0};
-    if (ush__reply_count(r) < 1 || r->items[0].type != USH_REDIS_STRING ||
-        r->items[0].text.len >= sizeof ret->name)
+    if (ush__reply_count(r) < 1 || r->items[0].text.len >= sizeof ret->name ||
+        !ush__entry_moment(r->items[0].text, &ret->at))
         return false;
     memcpy(ret->name, r->items[0].text.at, r->items[0].text.len);
-    ush__entry_moment(r->items[0].text, &ret->at);
     /* Whoever wrote something else gets it acknowledged like an announcement of nothing. */
     const struct ush_redis_reply *fields = r->count > 1 ? &r->items[1] : NULL;
     if (ush__reply_count(fields) == 2)
@@ -87,10 +85,9 @@ bool ush__entry_parse(const struct ush_redis_reply *r, struct ush__entry *ret)
     return true;
 }
 
-void ush__entry_moment(ush_text name, struct ush__moment *ret)
+bool ush__entry_moment(ush_text name, struct ush__moment *ret)
 {
     ush_text ms = ush_text_cut(&name, '-');
     *ret = (struct ush__moment){0};
-    ush_text_i64(ms, &ret->ms);
-    ush_text_i64(name, &ret->sequence);
+    return ush_text_i64(ms, &ret->ms) == 0 && ush_text_i64(name, &ret->sequence) == 0;
 }
