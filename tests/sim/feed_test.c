@@ -11,6 +11,8 @@
  *   TWICE      a half of them come twice
  *   MOVE       somebody moves a group to its end   CUT_OFF   nothing it says to the database
  *                                                            arrives, for up to twenty seconds
+ *   NONSENSE   every twentieth reply is of a
+ *              wrong shape
  *
  * In half of the runs only Redis has troubles, and workers have room. Then
  *
@@ -32,7 +34,7 @@ enum {
     CLAIMS_MAX = 64,
     LATE_MS = 2000
 };
-enum trouble { WIPE, SAVE, RESTORE, AWAY, SLOW, FORGET, TWICE, MOVE, TROUBLES };
+enum trouble { WIPE, SAVE, RESTORE, AWAY, SLOW, FORGET, TWICE, MOVE, NONSENSE, TROUBLES };
 
 static uint64_t seed;
 #define HOLDS(cond)                                                                                \
@@ -174,6 +176,9 @@ static void strike(void)
     case TWICE:
         peer.doubles = peer.doubles ? 0 : 50;
         break;
+    case NONSENSE:
+        peer.nonsense = peer.nonsense ? 0 : 5;
+        break;
     default:
         move_groups();
     }
@@ -292,7 +297,7 @@ static int scenario(void *unused __attribute__((unused)))
     ush_spawn(&storm, put_jobs, NULL);
     ush_spawn(&storm, bad_luck, NULL);
     HOLDS(ush_scope_close(&storm) == 0);
-    peer.lose = peer.doubles = 0;
+    peer.lose = peer.doubles = peer.nonsense = 0;
     wait_until(is_done, w.has_deaths ? 200 : 5); /* three leases */
     wait_until(is_well, 10);
     end(&tasks);

@@ -9,6 +9,7 @@
  *   slow_ms     each command is answered so much later
  *   lose        of 100 added entries so many vanish, as when a replica takes over
  *   doubles     of 100 so many are there twice
+ *   nonsense    of 100 commands so many are answered, and not run, with a reply of any other shape
  *
  * Deliberately not here: anything that the queue does not say. An unknown command ends the test.
  */
@@ -47,7 +48,7 @@ static struct peer {
     int listener;
     bool is_down;
     int64_t slow_ms;
-    uint32_t lose, doubles;
+    uint32_t lose, doubles, nonsense;
 } peer;
 
 /* ---- streams --------------------------------------------------------------------------------- */
@@ -361,8 +362,30 @@ static void run_read(const struct call *c)
     ush_buf_add(c->out, USH_T("*-1\r\n"));
 }
 
+static const char *const nonsense[] = {
+    "$-1\r\n",
+    "*-1\r\n",
+    "*0\r\n",
+    ":7\r\n",
+    "+OK\r\n",
+    "-READONLY a replica\r\n",
+    "$3\r\n\0\xff \r\n",
+    "*1\r\n$-1\r\n",
+    "*2\r\n:1\r\n*1\r\n:5\r\n",
+    "*3\r\n*0\r\n*2\r\n*0\r\n*1\r\n$3\r\na b\r\n$-1\r\n",
+    "*1\r\n*2\r\n$24\r\n1 2 2 2 2 2 2 2 2 2 2-0x\r\n*2\r\n$3\r\njob\r\n$1\r\n1\r\n",
+    "*1\r\n*2\r\n$1\r\nx\r\n*2\r\n*2\r\n$3\r\n1-0\r\n*2\r\n$3\r\njob\r\n$1\r\nx\r\n*1\r\n$3\r\n2-"
+    "0\r\n",
+    "*1\r\n*4\r\n$4\r\nname\r\n$7\r\nworkers\r\n$7\r\npending\r\n$1\r\nx\r\n",
+};
+
 static void run_command(const struct call *c)
 {
+    if (ush_sim_choose(100) < peer.nonsense) {
+        size_t i = ush_sim_choose(USH_COUNT(nonsense));
+        ush_buf_add(c->out, i == 6 ? (ush_text){nonsense[i], 9} : ush_text_of(nonsense[i]));
+        return;
+    }
     static const struct {
         const char *name;
         void (*run)(const struct call *c);
