@@ -83,8 +83,7 @@ int lab_run_fan_out(struct lab *l)
     lab_columns(l, columns, USH_COUNT(columns));
     snprintf(label, sizeof label, "%zu calls at once", n);
     USH_TRY(add(l, label, n, 0));
-    size_t at_once =
-        (size_t)l->p.cap < (size_t)l->mail_limit ? (size_t)l->p.cap : (size_t)l->mail_limit;
+    size_t at_once = (size_t)l->p.cap;
     snprintf(label, sizeof label, "%zu calls, %zu at once", n, at_once);
     lab_say(l, "The mail server takes %d calls at once and refuses what is beyond.", l->mail_limit);
     return add(l, label, n, at_once);

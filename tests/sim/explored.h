@@ -33,7 +33,7 @@ static inline void explore_as(const char *wish, const struct ush_explore_options
             options.strategy = (enum ush_explore_strategy)i;
     options.schedules = schedules;
     options.seed = 1;
-    options.shrink_runs = 200;
+    options.shrink_runs = 10; /* how long it takes to be found is what is asked */
     int r = ush_explore(&options, scenario, arg, &report);
     printf("explored: %d after %llu, %u of %u choices left: %s\n", r,
            (unsigned long long)report.schedules, report.deviations_left, report.deviations,
