@@ -69,27 +69,32 @@ static pid_t master_of(const char *url)
     return found ? peer.pid : 0;
 }
 
-/* Brings the tables up to date. -EBUSY while somebody else has the database. */
-static int migrate_once(const char *url)
+/* Brings the tables up to date and looks whether anybody works for the fest. -EBUSY while somebody
+ * else has the database. */
+static int migrate_once(struct server *s)
 {
     int error = 0;
+    const char *url = s->settings.database_url;
     struct ush_db *db = ush_db_open(
         &(struct ush_db_options){.url = url, .role = USH_DB_TOOL, .operations = fest_operations},
         &error);
     if (!db)
         return error;
     int r = ush_migrate(db, &fest_migrations);
+    if (r >= 0 && (r = users_exist(db)) >= 0)
+        s->has_users = r;
     ush_db_close(db);
     return r;
 }
 
 /* A server whose master was killed needs a moment to end, and whoever watches over it starts the
  * next one at once: that is waited for. */
-static int migrate(const char *url)
+static int migrate(struct server *s)
 {
+    const char *url = s->settings.database_url;
     int64_t give_up_ns = ush_now_ns() + ORPHANS_MS * (int64_t)USH_MS;
     for (;;) {
-        int r = migrate_once(url);
+        int r = migrate_once(s);
         if (r != -EBUSY || master_of(url) || ush_now_ns() > give_up_ns)
             return r;
         USH_TRY(ush_sleep(PAUSE_MS * (int64_t)USH_MS));
@@ -102,7 +107,7 @@ static int prepare_root(void *arg)
     const char *name = s->settings.database_name;
     struct ush_buf problem;
     struct keys keys;
-    int r = migrate(s->settings.database_url);
+    int r = migrate(s);
     if (r == -EBUSY)
         cli_fail("another server runs on %s", name);
     else if (r < 0)
@@ -110,6 +115,8 @@ static int prepare_root(void *arg)
     ush_buf_init(&problem, 1024);
     if (r >= 0 && (r = keys_load(&keys, s->settings.secret_file, &problem)) < 0)
         cli_fail("%s", ush_buf_text(&problem).at);
+    if (r >= 0 && !s->has_users)
+        setup_token_format(&keys, ush_wall_ms(), s->setup);
     ush_buf_fini(&problem);
     return r;
 }
@@ -226,6 +233,12 @@ static void say_ready(void *ctx)
         else
             printf("  mails     sent through %s\n", s->settings.mail_url);
         printf("  API       %s/docs\n", s->address);
+        if (s->has_users)
+            printf("  organise  %s/admin\n", s->address);
+        else
+            printf("  set up    %s/admin/setup/%s\n"
+                   "            makes the first owner; for half an hour, on this machine only\n",
+                   s->address, s->setup);
         printf("  workers   %lld web, %lld mail; pid %d\n", (long long)s->settings.workers,
                (long long)s->settings.mail_workers, (int)getpid());
         printf("Ctrl-C stops it; kill -TERM %d lets running requests finish first.\n",

@@ -7,7 +7,7 @@
 #define SERVER_H
 
 #include "cli/cli.h"
-#include "domain/fest.h"
+#include "domain/accounts.h"
 #include "usher/master.h"
 #include "web/web.h"
 
@@ -20,6 +20,8 @@ struct server {
     struct fest_shared *shared; /* what web workers tell each other */
     bool is_sqlite;
     char address[160];
+    bool has_users;                    /* somebody may log in */
+    char setup[SETUP_TOKEN_CHARS + 1]; /* of the link for the first one */
 };
 
 /* The database and the fest on it, for one worker; says why if it fails. May suspend. Close what

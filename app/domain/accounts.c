@@ -211,6 +211,18 @@ int session_touch(struct fest *f, ush_text token, const struct account *a, struc
 
 /* ---- users ----------------------------------------------------------------------------------- */
 
+static int count_users(struct ush_tx *view, void *ret)
+{
+    return number_read(view, &sql_users_count, ret, USH_NO_VALUES);
+}
+
+int users_exist(struct ush_db *db)
+{
+    int64_t users = 0;
+    USH_TRY(ush_read(db, count_users, &users));
+    return users > 0;
+}
+
 int users_list(struct fest *f, struct ush_arena *arena, struct ush_rows *ret)
 {
     const struct asking r = {&sql_users_all, &user_record, NULL, 0, arena, NULL, ret};

@@ -91,6 +91,8 @@ int session_touch(struct fest *f, ush_text token, const struct account *a, struc
     F(R, TIME, created_at, .doc = "Since when")
 USH_RECORD(user, USER_FIELDS)
 
+/* 1 when there is any, else 0. May suspend. */
+int users_exist(struct ush_db *db);
 /* Array of struct user by address, without hashes. May suspend. */
 int users_list(struct fest *f, struct ush_arena *arena, struct ush_rows *ret);
 /* With the hash. USH_ENOTFOUND. May suspend. */

@@ -73,7 +73,8 @@ struct ush_master_options {
  * Runs until stopped. 0 after a graceful or fast stop; -ECHILD when a worker of the first start
  * ended before it was ready (the log says how); a negated errno when there is no memory or
  * descriptor. Blocking; not to be called in a loop. Reaps every child of the calling process.
- * Where NOTIFY_SOCKET says so, systemd hears when it is ready, reloads and stops, and that it lives.
+ * Where NOTIFY_SOCKET says so, systemd hears when it is ready, reloads and stops, and that it
+ * lives.
  */
 int ush_master_run(const struct ush_master_options *o);
 

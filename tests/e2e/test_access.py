@@ -96,7 +96,9 @@ def test_the_first_owner_by_a_link(fest):
     server = fest.serve("--workers", "1")
     b = Browser(server)
     assert "There is no user yet" in b.open("/admin/login").text
+    told = re.search(r"set up +(http://\S+)\n", server.said)[1]
     link = fest.usher("admin", "link", "--base-url", f"http://127.0.0.1:{server.port}").stdout.strip()
+    assert b.open(told).status == 200
     page = b.open(link)
     short = b.submit(page.form("Make the owner"), name="Asha", email="asha@x.example", password="short")
     assert short.status == 422 and "10" in short.text
