@@ -11,6 +11,7 @@ from selenium.webdriver.common.keys import Keys
 from browser import Browser
 from chromium import DESKTOP, PHONE, Chromium
 from conftest import BUILD, wait_for
+from organiser import PASSWORD, add_user
 
 RACE = "robo-race"
 pytestmark = pytest.mark.on("sqlite")  # what a page looks like does not depend on the database
@@ -49,6 +50,33 @@ def test_pages_of_students_are_accessible(fest, chromium):
     chromium.driver.execute_script("document.querySelector('main form').noValidate = true")
     chromium.press("Register").shows("Please look at this again")
     faults += [f"with faults: {f}" for f in chromium.audit()]
+    assert not faults, "\n".join(sorted(set(faults)))
+
+
+def test_pages_of_organisers_are_accessible(fest, chromium):
+    fest.add_event(RACE, 1, 1, summary="Fast robots", category="Robots")
+    email = add_user(fest, "owner")
+    server = fest.serve("--workers", "1")
+    plain = Browser(server)
+    plain.register(RACE)
+    plain.register(RACE, name="Ravi", email="ravi@school.example")
+    with fest.database() as db:
+        person = db.execute("SELECT min(id) FROM registrations").fetchone()[0]
+    chromium.open(site(server) + "/admin/login").type(email=email, password=PASSWORD)
+    chromium.press("Log in").shows("Dashboard")
+    event = f"/admin/events/{RACE}"
+    pages = ["/admin", "/admin/events", "/admin/events/new", "/admin/events/import", event,
+             event + "/edit", event + "/cancel", event + "/announce", event + "/people",
+             event + "/export", "/admin/people", f"/admin/people/{person}",
+             f"/admin/people/{person}/edit", "/admin/scan", "/admin/mail", "/admin/devices",
+             "/admin/users", "/admin/audit", "/admin/privacy"]
+    faults = []
+    for size, dark in ((PHONE, False), (DESKTOP, True)):
+        chromium.screen(size, dark)
+        for page in pages:
+            chromium.open(site(server) + page)
+            faults += [f"{page} {size[0]} {'dark' if dark else 'light'}: {f}"
+                       for f in chromium.audit()]
     assert not faults, "\n".join(sorted(set(faults)))
 
 
