@@ -19,7 +19,8 @@ BATCH, SYNC, OPS = "src/task/batch.c", "src/task/sync.c", "src/jobs/ops.c"
 SEATS, PLACES, REGISTER = "app/domain/seats.c", "app/domain/places.c", "app/domain/register.c"
 # scenario -> test program, schedules at most
 SCENARIOS = {"sync": ("sync_test", 5000), "jobs": ("jobs_test", 1000), "late-end": ("jobs_test", 300),
-             "desk": ("app_desk_test", 300), "transfer": ("transfer_test", 5000), "door": ("app_door_test", 200)}
+             "desk": ("app_desk_test", 300), "transfer": ("transfer_test", 5000), "door": ("app_door_test", 200),
+             "drain": ("drain_test", 2000)}
 # what is broken, file, scenario, text, what it becomes
 BROKEN = [
     ("a batch lets go of an item it has taken", BATCH, "sync",
@@ -58,12 +59,16 @@ BROKEN = [
      "    if (found) {\n        out->result = known.result;", "    if (0) {\n        out->result = known.result;"),
     ("two gates are both told that they were first", "app/domain/checkin.c", "door",
      'why = n > 0 ? "in" : "already";', 'why = "in";'),
+    ("a drain cuts the handlers at once", "src/http/server.c", "drain",
+     "    end_connections(h, STREAMS);", "    end_connections(h, ALL);"),
+    ("a drain forgets to wake up when the last one leaves", "src/http/server.c", "drain",
+     "    if (h->is_draining && is_empty(h))\n", "    if (h->is_draining && h->connections == 1)\n"),
     ("two locks are taken in the order of need", "tests/sim/transfer_test.c", "transfer",
      "*first = from < to ? from : to, *second = from < to ? to : from;", "*first = from, *second = to;"),
 ]
 STRATEGIES = ("random", "pct", "all")
 # Where a scenario draws a whole program, "all" would spend its schedules on small programs.
-DRAWN = ("jobs", "desk", "late-end", "door")
+DRAWN = ("jobs", "desk", "late-end", "door", "drain")
 
 
 def build(name, path, program, old, new):
