@@ -4,6 +4,7 @@
  */
 #include <netinet/in.h>
 
+#include "../../slow.h"
 #include "notes.h"
 #include "pg.h"
 
@@ -126,10 +127,10 @@ PG_TEST(a_server_that_stays_away_is_said_in_time)
     pg_stop(SIGQUIT);
     int64_t before_ns = ush_now_ns();
     ck_assert_int_eq(put(db, 1), USH_EUNAVAILABLE);
-    ck_assert_int_lt(ush_now_ns() - before_ns, 5 * USH_SECOND);
+    ck_assert_int_lt(ush_now_ns() - before_ns, allow(5000) * USH_MS);
     before_ns = ush_now_ns();
     ck_assert_int_eq(put(db, 1), USH_EUNAVAILABLE); /* it is known by now */
-    ck_assert_int_lt(ush_now_ns() - before_ns, USH_SECOND);
+    ck_assert_int_lt(ush_now_ns() - before_ns, allow(1000) * USH_MS);
     ush_db_close(db);
     return 0;
 }
@@ -251,7 +252,7 @@ PG_TEST(a_statement_beyond_its_deadline_is_ended_and_the_connection_stays)
     int r = ush_read(db, ask_view, &a);
     ush_scope_close(&scope);
     ck_assert_int_eq(r, -ETIMEDOUT);
-    ck_assert_int_lt(ush_now_ns() - before_ns, 2 * USH_SECOND);
+    ck_assert_int_lt(ush_now_ns() - before_ns, allow(2000) * USH_MS);
     ck_assert_str_eq(ask(db, &my_pid), pid); /* the same connection, and it works */
     snprintf(sql, sizeof sql, "SELECT state FROM pg_stat_activity WHERE pid = %s", pid);
     ck_assert_str_ne(pg_ask("postgres", sql), "active");
