@@ -16,15 +16,17 @@
  *     server with a pool of 2 did 4,130 registrations a second, with 32 it did 2,330.
  *  2. A broken session is closed and another one opened when it is needed. Attempts to open follow
  *     each other by PAUSE_MIN to PAUSE_MAX. While the server is away calls wait for it, but not
- *     longer than wait_ms after it was lost: from then on they fail at once (USH_EUNAVAILABLE).
- *  3. A change whose session broke is run again, whether COMMIT was under way or not: it finds its
- *     own effect by its keys. So are those that met another transaction: after a deadlock, RERUNS
- *     times and a little later each time; and when a key came into being meanwhile, which the
- *     next run finds.
+ *     longer than wait_ms after it was lost: from then on they fail at once (USH_EUNAVAILABLE). One
+ *     that is silent was lost when the change that it did not answer began.
+ *  3. A change whose session broke in its first wait_ms is run again, whether COMMIT was under
+ *     way or not: it finds its own effect by its keys. So are those that met another transaction:
+ *     after a deadlock, RERUNS times and a little later each time; and when a key came into being
+ *     meanwhile, which the next run finds.
  *  4. A transaction that has begun is deaf to the cancellation of its caller, but not longer than
  *     CHANGE_MAX: then its session counts as broken.
  *  5. A view may be cancelled at any of its waits.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "sql/sql.h"
@@ -127,6 +129,17 @@ static void note_lost(struct ush__pool *p)
     p->pause_ns = p->pause_ns * 2 < PAUSE_MAX_NS ? p->pause_ns * 2 : PAUSE_MAX_NS;
 }
 
+/* A server that took a change and said nothing for so long is away since then, and what else is
+ * connected to it is worth no more: the next one finds out with a connection of its own. */
+static void note_silent(struct ush__pool *p, int64_t since_ns)
+{
+    for (struct ush_link *l; (l = ush_list_pop(&p->idle));)
+        holder_free(USH_CONTAINER(l, struct holder, link));
+    snprintf(p->trouble, sizeof p->trouble, "no answer in time");
+    note_lost(p);
+    p->lost_ns = since_ns < p->lost_ns ? since_ns : p->lost_ns;
+}
+
 static void note_found(struct ush__pool *p)
 {
     if (p->lost_ns)
@@ -206,19 +219,17 @@ int ush__pool_alone(struct ush__pool *p,
 /* ---- changing ------------------------------------------------------------------------------- */
 
 struct attempts {
-    int64_t give_up_ns; /* after a broken session */
+    int64_t give_up_ns; /* a broken session is no reason any more to run it again */
     uint32_t lost, races, conflicts;
 };
 
 /* Whether the batch is to be run again after this. Waits a little first. */
-static bool is_to_rerun(struct ush__pool *p, struct attempts *a, const struct ush__session *s,
+static bool is_to_rerun(struct attempts *a, const struct ush__session *s,
                         struct ush__change *change, size_t n, int result)
 {
     int64_t now_ns = ush_now_ns();
     if (s->is_broken) {
-        if (a->lost++ == 0)
-            a->give_up_ns = now_ns + (int64_t)p->o.wait_ms * USH_MS;
-        return a->lost <= RERUNS && now_ns < a->give_up_ns;
+        return a->lost++ < RERUNS && now_ns < a->give_up_ns;
     }
     if (result >= 0 && n == 1)
         result = change->result;
@@ -236,7 +247,7 @@ static bool is_to_rerun(struct ush__pool *p, struct attempts *a, const struct us
 /* Runs n changes in one transaction, again where that may help, and settles them. */
 static void run_together(struct ush__pool *p, struct ush_batch_item **items, size_t n)
 {
-    struct attempts a = {0};
+    struct attempts a = {.give_up_ns = ush_now_ns() + (int64_t)p->o.wait_ms * USH_MS};
     struct ush__change *first = ush__change_of(items[0]);
     bool again;
     int r;
@@ -245,18 +256,20 @@ static void run_together(struct ush__pool *p, struct ush_batch_item **items, siz
         r = take(p, &h);
         if (r < 0)
             break;
+        int64_t begun_ns = ush_now_ns(), by_ns = begun_ns + CHANGE_MAX_NS;
         struct ush_scope limit;
         ush_scope_open(&limit,
-                       &(struct ush_scope_options){.name = "transaction",
-                                                   .deadline_ns = ush_now_ns() + CHANGE_MAX_NS});
+                       &(struct ush_scope_options){.name = "transaction", .deadline_ns = by_ns});
         struct ush__batch_run run = {h->session, &h->arena, &h->answers, items, n};
         r = ush__batch_once(&run);
         ush_scope_close(&limit);
         p->o.stats->batches++;
-        again = is_to_rerun(p, &a, h->session, first, n, r);
+        again = is_to_rerun(&a, h->session, first, n, r);
         if (!again && r >= 0)
             ush__changes_settle(items, n, 0, p->o.stats);
         ush__trouble_note(&p->storage, r < 0 ? r : first->result, p->o.name, h->session->trouble);
+        if (h->session->is_broken && ush_now_ns() >= by_ns)
+            note_silent(p, begun_ns);
         give(p, h);
     } while (again);
     if (r == USH_ECONFLICT && n > 1) {

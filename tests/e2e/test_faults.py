@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from conftest import Fest, at_most, wait_for
+from conftest import Fest, at_most, children_of, wait_for
 from postgres import Postgres
 from private import free_port
 from test_rush import RACE, SEATS, Rush
@@ -148,6 +148,35 @@ def test_nobody_is_left_waiting_while_it_is_away(cluster, fest):
     assert server.register(RACE, 1, "key-of-0001").headers["idempotent-replayed"] == "true"
     wait_for("it says so", lambda: server.get("/readyz").status == 200, 10)
     assert fest.usher("verify").returncode == 0
+
+
+def test_frozen_postgresql(cluster, fest):
+    """It takes what it is sent and says nothing. Everybody is told before nginx gives up (15 s)."""
+    server = fest.serve("--workers", "1")
+    assert server.register(RACE, 0, "key-of-0000").status == 201
+    postmaster = cluster.part.process.pid
+    frozen = [postmaster, *children_of(postmaster)]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            def timed(number):
+                began = time.monotonic()
+                reply = server.register(RACE, number, f"key-of-{number:04}")
+                return reply, time.monotonic() - began
+            answers = list(pool.map(timed, range(1, 5))) + [timed(5)]
+        for reply, seconds in answers:
+            assert reply.status == 503 and int(reply.headers["retry-after"]) >= 1
+            assert seconds < at_most(14), seconds
+        assert answers[-1][1] < at_most(4), "it is known by now"
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    for number in range(1, 6):
+        wait_for("it is back",
+                 lambda: server.register(RACE, number, f"key-of-{number:04}").status == 201, 15)
+    with fest.database() as db:
+        assert db.execute("SELECT count(*) FROM registrations").fetchone()[0] == 6
 
 
 # ---- the standby takes over ----------------------------------------------------------------------
