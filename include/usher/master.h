@@ -63,6 +63,9 @@ struct ush_master_options {
     void (*reload)(void *ctx);
     /* Called in the master once all workers of the first start are ready. */
     void (*ready)(void *ctx);
+    /* Called in the master when a stop begins, before the workers are told: what must be known
+     * outside at once, such as that nobody accepts any more. May be NULL. */
+    void (*stopping)(void *ctx);
     const char *log_file; /* reopened on USR1 and HUP; NULL = leave the log where it is */
     size_t shared_bytes;  /* of each place's block: ush_worker_shared */
     uint32_t drain_ms;    /* 0 = 75,000 */
