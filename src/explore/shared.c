@@ -23,7 +23,7 @@ _Thread_local struct ush__verdict ush__verdict;
 
 /* ---- promises -------------------------------------------------------------------------------- */
 
-static void verdict_set(enum ush_explore_fault fault, const char *fmt, va_list ap)
+USH_PRINTF(2, 0) static void verdict_set(enum ush_explore_fault fault, const char *fmt, va_list ap)
 {
     struct ush__verdict *v = &ush__verdict;
     if (v->fault != USH_EXPLORE_HELD)
