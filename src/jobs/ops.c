@@ -122,15 +122,19 @@ static const struct ush_statement claim = {
     .text = TAKE " WHERE id IN (SELECT id FROM jobs WHERE " READY " " FIRST ") RETURNING " ROW,
     .postgresql = LOCKED(READY, FIRST " FOR UPDATE SKIP LOCKED", TAKE) " RETURNING " ROW,
 };
-/* What was announced may be claimed, done or not due again since: then it is not among these. */
-#define THESE(list) "id " list " AND " DUE("jobs.lane", "$4")
+/* What was announced may be claimed, done or not due again since: then it is not among these. The
+ * sums keep the planner away from jobs_ready: while it does not know how long the queue is it would
+ * read all of it (45 ms with 100,000 jobs, against 0.1 ms by id). */
+#define THESE(ids)                                                                                 \
+    "id " ids " AND state + 0 = 0 AND due_at + 0 <= $4 AND NOT EXISTS"                             \
+    " (SELECT 1 FROM job_lanes l WHERE l.lane = jobs.lane AND l.paused_until > $4)"
 static const struct ush_statement claim_ids = {
     .name = "jobs_claim_ids",
     .text = TAKE " WHERE id IN (SELECT id FROM jobs WHERE " THESE(
         "IN (SELECT value FROM json_each($3))") " " FIRST ") RETURNING " ROW,
-    .postgresql = LOCKED(THESE("= ANY (ARRAY (SELECT value::bigint"
-                               " FROM json_array_elements_text($3::json)))"),
-                         FIRST " FOR UPDATE SKIP LOCKED", TAKE) " RETURNING " ROW,
+    .postgresql =
+        LOCKED(THESE("= ANY (ARRAY(SELECT value::bigint FROM json_array_elements_text($3::json)))"),
+               FIRST " FOR UPDATE SKIP LOCKED", TAKE) " RETURNING " ROW,
 };
 static const struct ush_statement mine = {
     .name = "jobs_mine",

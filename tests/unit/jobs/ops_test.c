@@ -26,6 +26,7 @@ struct claim {
     const char *lanes;
     int64_t limit, limit_rest;
     struct ush_rows held;
+    const char *ids; /* JSON */
 };
 
 /* Claims and returns the ids as digits, in order: jobs here have ids below 10. */
@@ -36,7 +37,10 @@ static const char *claim_with(struct claim c)
                                  .lanes = ush_text_of(c.lanes ? c.lanes : "mail"),
                                  .limit = c.limit ? c.limit : 9,
                                  .limit_rest = c.limit_rest,
-                                 .held = c.held};
+                                 .held = c.held,
+                                 .ids = ush_text_of(c.ids)};
+    if (c.ids)
+        USH_SET(&in, ush__jobs_claim_ids);
     struct ush__jobs_claimed out;
     int r = ush_change(db, &ush_op_jobs_claim, &in, &out, ush_task_arena());
     ck_assert_int_ge(r, 0);
@@ -103,6 +107,31 @@ OPS_TEST(claims_take_what_is_due_by_lane)
         claim(.owner = 9, .lanes = "mail", .held = {&(struct ush__job_id){.id = 2}, 1}), "");
     ush_sleep(5 * USH_SECOND);
     ck_assert_str_eq(claim(.owner = 10), "4");
+    ush_db_close(db);
+    return 0;
+}
+
+OPS_TEST(what_was_announced_is_claimed_if_it_is_due)
+{
+    db = queue_open();
+    put("a", "mail", 0);
+    put("a", "bulk", 0);
+    put("a", "mail", 5000);
+    put("a", "hook", 0);
+    put("a", "mail", 0);
+    put("a", "mail", 0);
+    ck_assert_str_eq(claim(.ids = "[1,2,3,77,-1,0]"), "12");
+    ck_assert_str_eq(claim(.owner = 8, .ids = "[1,2,3]"), ""); /* they are somebody's */
+    ck_assert_str_eq(claim(.owner = 8, .ids = "[5,6]", .limit = 1), "5");
+    ck_assert_int_eq(
+        ush_jobs_pause(
+            db, &(struct ush_jobs_pause){.lane = "mail", .until_ms = USH_JOBS_UNTIL_RESUMED}),
+        0);
+    ck_assert_str_eq(claim(.owner = 9, .ids = "[6,4]"), "4");
+    ck_assert_int_eq(ush_jobs_resume(db, "mail"), 1);
+    ush_sleep(5 * USH_SECOND);
+    ck_assert_str_eq(claim(.owner = 10, .ids = "[3,3,6]"), "36");
+    ck_assert_int_eq(job_row(db, 3).claim, 1);
     ush_db_close(db);
     return 0;
 }
@@ -234,6 +263,7 @@ int main(void)
     TCase *tc = tcase_create("ops");
     tcase_add_test(tc, a_key_is_put_once);
     tcase_add_test(tc, claims_take_what_is_due_by_lane);
+    tcase_add_test(tc, what_was_announced_is_claimed_if_it_is_due);
     tcase_add_test(tc, a_lost_answer_is_claimed_again);
     tcase_add_test(tc, a_stale_claim_changes_nothing);
     tcase_add_test(tc, a_lease_ends_and_is_renewed);
