@@ -60,7 +60,7 @@ static int run(struct cli *cli)
     struct lab_params p = lab_defaults;
     if (!s)
         return cli_usage("there is no scene \"%s\"; usher lab lists them", cli->arguments[0]);
-    p.students = number(cli, "students", p.students, LAB_STUDENTS_MAX);
+    p.students = number(cli, "students", s->students ? s->students : p.students, LAB_STUDENTS_MAX);
     p.mail_ms = number(cli, "mail-ms", p.mail_ms, 60000);
     p.workers = number(cli, "lab-workers", p.workers, 64);
     p.threads = number(cli, "threads", p.threads, 256);

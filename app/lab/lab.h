@@ -90,6 +90,8 @@ struct lab_scene {
     const char *idea; /* a few plain sentences */
     unsigned uses;    /* parameters that change it: enum lab_uses */
     const char *source;
+    int64_t students;  /* unless somebody says otherwise; 0 = 100 */
+    const char *begin; /* of its part of the source; NULL = the first line behind LAB_SOURCE */
     int (*run)(struct lab *l); /* fills the table, the events and the notes; 0 or negative */
 };
 extern const struct lab_scene lab_scenes[]; /* ended by a NULL name */

@@ -90,11 +90,16 @@ static int run_scene(struct ush_request *rq, const struct lab_scene *s, struct u
 
 /* ---- pages ----------------------------------------------------------------------------------- */
 
+/* Behind the essay, from where this scene begins. A part that has moved
+ * shows the whole of the file. */
 static const char *code_of(const struct lab_scene *s)
 {
     const char *at = strstr(s->source, "LAB_SOURCE(");
     at = at ? strchr(at, '\n') : NULL;
-    return at ? at + strspn(at, "\n") : s->source;
+    if (!at)
+        return s->source;
+    const char *part = s->begin ? strstr(at, s->begin) : NULL;
+    return part ? part : at + strspn(at, "\n");
 }
 
 static int reply_scenes(struct ush_request *rq, const struct lab_scene *only, const char *result)
@@ -112,6 +117,8 @@ static int reply_scenes(struct ush_request *rq, const struct lab_scene *only, co
             scenes[v.count++] = (struct lab_scene_view){s, code_of(s), only ? result : ""};
     int64_t *const fields[] = {&v.p.students, &v.p.mail_ms, &v.p.workers,
                                &v.p.threads,  &v.p.cap,     &v.p.scale};
+    if (only && only->students)
+        v.p.students = only->students;
     for (size_t i = 0; i < USH_COUNT(parameters); i++)
         (void)ush_text_i64(ush_query(rq, parameters[i]), fields[i]);
     struct ush_buf out;

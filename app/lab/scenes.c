@@ -9,82 +9,82 @@ const struct lab_scene lab_scenes[] = {
     {"blocking", "One blocking process",
      "A worker calls the mail server and stands still for two seconds. The next student waits for\n"
      "all before: the hundredth waits 200 seconds, and the processor has nothing to do.",
-     MODEL, lab_source_blocking, lab_run_blocking},
+     MODEL, lab_source_blocking, 0, NULL, lab_run_blocking},
     {"workers", "Several blocking processes (pre-fork)",
      "Four cashiers serve four customers at once, and each still stands still while it waits.\n"
      "Workers help four times, not a hundred times.",
-     MODEL | LAB_WORKERS, lab_source_blocking, lab_run_workers},
+     MODEL | LAB_WORKERS, lab_source_blocking, 0, "static int door[2];", lab_run_workers},
     {"thread-per-request", "A thread for each request",
      "Simple code, and all wait at once. Each thread costs a stack and a place in the scheduler:\n"
      "look at the memory, and then try ten thousand.",
-     MODEL, lab_source_threads, lab_run_thread_each},
+     MODEL, lab_source_threads, 0, NULL, lab_run_thread_each},
     {"thread-pool", "A pool of threads with a queue",
      "A request borrows a thread and gives it back. What does not find one stands in the queue:\n"
      "with 20 threads the students are served in groups of 20.",
-     MODEL | LAB_THREADS, lab_source_threads, lab_run_thread_pool},
+     MODEL | LAB_THREADS, lab_source_threads, 0, "static struct {", lab_run_thread_pool},
     {"event-loop", "An event loop with callbacks",
      "One thread begins every call and waits for none. The operating system says which call is\n"
      "answered, and the callback that belongs to it runs. Fast, small, and hard to read.",
-     MODEL, lab_source_callbacks, lab_run_callbacks},
+     MODEL, lab_source_callbacks, 0, NULL, lab_run_callbacks},
     {"tasks", "Tasks on one loop",
      "The same loop under code that reads like the blocking model: a wait parks the task, not the\n"
      "thread. A hundred times two seconds take two seconds.",
-     MODEL, lab_source_tasks, lab_run_tasks},
+     MODEL, lab_source_tasks, 0, NULL, lab_run_tasks},
     {"4x250", "Four workers with 250 tasks each",
      "Processes for the cores, tasks for the waits: a thousand students are under way at once.\n"
      "Concurrency and parallelism are two things, and multiply.",
-     MODEL | LAB_WORKERS, lab_source_tasks, lab_run_task_workers},
+     MODEL | LAB_WORKERS, lab_source_tasks, 1000, "/* Each worker takes", lab_run_task_workers},
     {"models", "All models, one table",
      "The same students, the same mail server, each model with its own mechanism. The timeline is\n"
      "that of the last.",
-     MODEL | LAB_WORKERS | LAB_THREADS, lab_source_tasks, lab_run_models},
+     MODEL | LAB_WORKERS | LAB_THREADS, lab_source_tasks, 0, NULL, lab_run_models},
     {"blocked-loop", "Computing on the loop",
      "One thread cannot answer while it computes. Three big requests compute for 200 ms, and "
      "every\n"
      "small one that comes meanwhile is late; in the pool or as a job they hurt nobody. The "
      "watchdog\n"
      "names the culprit.",
-     0, lab_source_loop, lab_run_blocked_loop},
+     0, lab_source_loop, 0, NULL, lab_run_blocked_loop},
     {"cook", "Ten dishes, or ten cooks",
      "Waits overlap in one process: a second cook does not make the oven faster. Computing does "
      "not\n"
      "overlap: it wants a second cook, and a second processor.",
-     0, lab_source_loop, lab_run_cook},
+     0, lab_source_loop, 0, "enum { DISHES", lab_run_cook},
     {"gather", "Ten calls of one request",
      "Calls that do not depend on each other need not wait for each other. In a row they take "
      "twenty\n"
      "seconds, together two.",
-     LAB_MAIL | LAB_CAP, lab_source_waits, lab_run_gather},
+     LAB_MAIL | LAB_CAP, lab_source_waits, 0, NULL, lab_run_gather},
     {"fan-out", "All at once, without a cap",
      "Every student means a call, and all begin in the same moment. The mail server takes a "
      "quarter\n"
      "and refuses the rest. With a cap it takes longer, and all are done.",
-     MODEL | LAB_CAP, lab_source_waits, lab_run_fan_out},
+     MODEL | LAB_CAP, lab_source_waits, 0, "int lab_run_fan_out", lab_run_fan_out},
     {"lost-update", "100 and 1 and 1 make 101",
      "Two threads read 100, both write 101. It passes every test on a quiet machine, and corrupts\n"
      "the count now and then.",
-     0, lab_source_races, lab_run_lost_update},
+     0, lab_source_races, 0, NULL, lab_run_lost_update},
     {"await-race", "One thread is not immune",
      "Between a read and a write lies a wait, and the other task runs there. The explorer runs "
      "many\n"
      "schedules, finds one that loses, and tells it.",
-     0, lab_source_races, lab_run_await_race},
+     0, lab_source_races, 0, "static USH_SHARED(int) account", lab_run_await_race},
     {"deadlock", "Two locks, two orders",
      "Each has what the other wants. One order everywhere, and it cannot happen.", 0,
-     lab_source_races, lab_run_deadlock},
+     lab_source_races, 0, "static int lock_both", lab_run_deadlock},
     {"oversell", "Check, then insert",
      "Two seats, three buyers: each looks whether a seat is free, and then takes it. On a real\n"
      "database, with three defences.",
-     0, lab_source_races, lab_run_oversell},
+     0, lab_source_races, 0, "enum { SEATS", lab_run_oversell},
     {"lost-work", "Fire and forget",
      "Answered at once, the mail follows; then the power fails. What was only in memory is gone. "
      "What\n"
      "was a row is done afterwards.",
-     MODEL, lab_source_lost, lab_run_lost_work},
+     MODEL, lab_source_lost, 0, NULL, lab_run_lost_work},
     {"swallowed", "Errors that nobody sees",
      "Ten of thirty calls fail. In threads that nobody joins nobody knows; a scope tells whoever\n"
      "opened it.",
-     0, lab_source_lost, lab_run_swallowed},
+     0, lab_source_lost, 0, "enum { CALLS", lab_run_swallowed},
     {0},
 };
 

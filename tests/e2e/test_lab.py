@@ -4,6 +4,7 @@ Runs are scaled, so that two seconds take a fiftieth; upper limits leave room fo
 lower limits do not need any.
 """
 
+import functools
 import json
 import re
 import signal
@@ -26,6 +27,19 @@ def lab(*args, ok=True):
 
 def run(scene, *args):
     return json.loads(lab("run", scene, "--json", "--students", STUDENTS, "--scale", SCALE, *args).stdout)
+
+
+def measured(test):
+    """A claim about time, on a machine that may be busy with other things: it holds in one of three."""
+    @functools.wraps(test)
+    def tried(*args, **kwargs):
+        for _ in range(2):
+            try:
+                return test(*args, **kwargs)
+            except AssertionError:
+                pass
+        return test(*args, **kwargs)
+    return tried
 
 
 def at_once(shown, what="waits"):
@@ -58,6 +72,7 @@ MODELS = [("blocking", (), 1, 1, 1, STUDENTS),
 
 
 @pytest.mark.parametrize("scene,options,calls,threads,processes,rounds", MODELS)
+@measured
 def test_a_model_takes_as_many_rounds_as_it_must(scene, options, calls, threads, processes, rounds):
     shown = run(scene, *options)
     [row] = shown["rows"]
@@ -73,6 +88,7 @@ def test_a_model_takes_as_many_rounds_as_it_must(scene, options, calls, threads,
         assert at_once(shown) > STUDENTS / 2
 
 
+@measured
 def test_one_process_makes_the_hundredth_wait_two_hundred_seconds():
     [row] = json.loads(lab("run", "blocking", "--json", "--students", 100, "--scale", 100).stdout)["rows"]
     assert 200 <= row["last, s"] < 260
@@ -99,6 +115,7 @@ def rows(scene, *args):
     return shown["rows"], shown["notes"], shown
 
 
+@measured
 def test_computing_on_the_loop_makes_small_requests_late_and_is_named():
     (job, pool, loop), notes, shown = rows("blocked-loop")
     assert loop["p99, ms"] > 150 and loop["p50, ms"] > 2 * job["p50, ms"]
@@ -109,6 +126,7 @@ def test_computing_on_the_loop_makes_small_requests_late_and_is_named():
     assert max(late) > 0.1  # the picture has them standing in the queue
 
 
+@measured
 def test_waits_overlap_and_computing_does_not():
     (wait_one, wait_two, one, two), _, _ = rows("cook")
     assert 100 <= wait_one["total, ms"] < 400 and 100 <= wait_two["total, ms"]
@@ -116,6 +134,7 @@ def test_waits_overlap_and_computing_does_not():
     assert one["total, ms"] > 1.2 * two["total, ms"]
 
 
+@measured
 def test_ten_calls_together_take_as_long_as_one():
     (row, together, capped), _, _ = rows("gather", "--scale", 20)
     assert row["total, s"] >= 20 and row["at the peer"] == 1
@@ -123,6 +142,7 @@ def test_ten_calls_together_take_as_long_as_one():
     assert 4 <= capped["total, s"] < row["total, s"] and capped["at the peer"] == 5
 
 
+@measured
 def test_a_cap_is_how_all_get_done():
     (wild, capped), _, _ = rows("fan-out", "--students", 40, "--cap", 8, "--scale", 20)
     assert wild["refused"] == 30 and wild["at the peer"] == 10
@@ -148,6 +168,7 @@ def test_a_race_is_found_told_and_defended(scene, told, ways):
     assert told in notes and "begins, spawned at" in notes
 
 
+@measured
 def test_what_is_only_in_memory_is_lost_and_a_row_is_not():
     (forgotten, kept), _, _ = rows("lost-work", "--students", 40, "--scale", 50)
     assert forgotten["answered"] == kept["answered"] == 40
@@ -161,6 +182,7 @@ def test_a_scope_sees_every_error():
     assert (scope["errors"], scope["seen"]) == (10, 10) and "Input/output error" in notes
 
 
+@measured
 def test_ten_thousand_wait_on_one_thread():
     [row], _, shown = rows("tasks", "--students", 10000, "--scale", 1)
     assert row["threads"] == 1 and 2 <= row["total, s"] < 30
