@@ -22,9 +22,9 @@ USH_RECORD_DEFINE(waiting_row, WAITING_FIELDS)
 static int waiting(struct ush_tx *tx, int64_t event, int64_t now_ms, struct waiting_row *ret)
 {
     *ret = (struct waiting_row){0};
-    return ush_one(tx, &sql_announce_waiting, &waiting_row_record, ret,
-                   USH_VALUES(registration_make_id(event, 0), registration_make_id(event + 1, 0),
-                              now_ms));
+    return ush_one(
+        tx, &sql_announce_waiting, &waiting_row_record, ret,
+        USH_VALUES(registration_make_id(event, 0), registration_make_id(event + 1, 0), now_ms));
 }
 
 /* One mail per live registration, a page of ids at a time so that memory stays bounded. */
@@ -99,10 +99,10 @@ static int announce_run(struct ush_tx *tx, const void *input, void *output)
     struct waiting_row w;
     int found = places_find(tx, in->slug, &l);
     USH_TRY(found);
-    out->outcome = !found                                ? CHANGE_NOT_FOUND
-                   : l.seats.gate == GATE_CANCELLED      ? CHANGE_DEAD
+    out->outcome = !found                               ? CHANGE_NOT_FOUND
+                   : l.seats.gate == GATE_CANCELLED     ? CHANGE_DEAD
                    : !l.seats.taken && !l.seats.waiting ? CHANGE_NOTHING
-                                                         : CHANGE_DONE;
+                                                        : CHANGE_DONE;
     if (out->outcome != CHANGE_DONE)
         return 0;
     USH_TRY(waiting(tx, l.event.id, tx->now_ms, &w));

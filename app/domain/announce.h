@@ -2,29 +2,30 @@
  * announce.h - telling everybody who holds a place or waits: an event has changed, or does not take
  * place.
  *
- * The mails go into the lane `bulk`, so no ticket ever waits behind them, and begin `undo_ms` later:
- * until then all of them can be taken back as one. Who is written to is decided when the mail is
- * sent: whoever has cancelled meanwhile hears nothing.
+ * The mails go into the lane `bulk`, so no ticket ever waits behind them, and begin `undo_ms`
+ * later: until then all of them can be taken back as one. Who is written to is decided when the
+ * mail is sent: whoever has cancelled meanwhile hears nothing.
  */
 #ifndef DOMAIN_ANNOUNCE_H
 #define DOMAIN_ANNOUNCE_H
 
 #include "domain/fest.h"
 
-/* op_event_cancel: event_cancel -> change_result. Cancels an event for good: closes it and writes to everybody. CHANGE_DONE, CHANGE_NOTHING (it was
- * cancelled before), CHANGE_NOT_FOUND. */
+/* op_event_cancel: event_cancel -> change_result. Cancels an event for good: closes it and writes
+ * to everybody. CHANGE_DONE, CHANGE_NOTHING (it was cancelled before), CHANGE_NOT_FOUND. */
 #define EVENT_CANCEL_FIELDS(F, R)                                                                  \
     F(R, TEXT, slug, .format = USH_SLUG, .max = 60, .doc = "The event")                            \
     F(R, I64, undo_ms, .min = 0, .max = 600000, .doc = "How long it can be taken back")            \
     F(R, TEXT, actor, .max = 120, .doc = "Who asks, for the audit")
 USH_RECORD(event_cancel, EVENT_CANCEL_FIELDS)
 
-/* op_announce: event_cancel -> change_result. Writes to everybody how the event stands now. CHANGE_DONE; CHANGE_NOTHING (nobody holds a place);
- * CHANGE_DEAD (cancelled); CHANGE_TOO_SOON (mails about it wait already; `until` says how long);
- * CHANGE_NOT_FOUND. */
+/* op_announce: event_cancel -> change_result. Writes to everybody how the event stands now.
+ * CHANGE_DONE; CHANGE_NOTHING (nobody holds a place); CHANGE_DEAD (cancelled); CHANGE_TOO_SOON
+ * (mails about it wait already; `until` says how long); CHANGE_NOT_FOUND. */
 
-/* op_announce_undo: event_cancel -> change_result. Takes the last of either back while none of its mails has begun. A cancelled event is there again,
- * with its registration closed. CHANGE_DONE; CHANGE_TOO_LATE; CHANGE_NOT_FOUND. */
+/* op_announce_undo: event_cancel -> change_result. Takes the last of either back while none of its
+ * mails has begun. A cancelled event is there again, with its registration closed. CHANGE_DONE;
+ * CHANGE_TOO_LATE; CHANGE_NOT_FOUND. */
 
 /* What can still be taken back. */
 struct announcement {

@@ -199,7 +199,7 @@ static bool refuse_from_memory(struct fest *f, const struct event_list *list,
                                const struct event_entry *e, const struct register_in *in,
                                struct desk_answer *ret)
 {
-    if (!is_refusal(seats_outlook(&e->seats, ush_wall_ms())))
+    if (in->source == SOURCE_DESK || !is_refusal(seats_outlook(&e->seats, ush_wall_ms())))
         return false;
     if (!is_recent(f, list, in->event_id)) {
         events_forget(f);

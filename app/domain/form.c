@@ -248,7 +248,7 @@ static void check_answers(const struct event *e, const struct desk_request *rq,
         char path[40];
         snprintf(path, sizeof path, "answers/%zu/answer", i);
         ush_text answer = answer_of(rq, questions[i].text);
-        if (!answer.len && !questions[i].is_optional)
+        if (!answer.len && !questions[i].is_optional && rq->source != SOURCE_DESK)
             fault(faults, path, "missing", "Please answer: %.*s", USH_PR(questions[i].text));
         else if (answer.len && !is_choice(&questions[i], answer))
             fault(faults, path, "value_error", "%.*s: this is not one of the choices",

@@ -200,6 +200,7 @@ static int number_keys(struct batch *b)
             .claims = claims,
             .claim_count = count,
             .has_team = has_team,
+            .at_desk = in->source == SOURCE_DESK,
             .school = in->school_key.at ? number_of(&b->schools, in->school_key) : SEATS_NONE,
         };
     }

@@ -34,6 +34,14 @@ static bool has_waitlist_room(const struct seats *s)
     return !USH_HAS(s, seats_waitlist_capacity) || s->waiting < s->waitlist_capacity;
 }
 
+/* What the number of places says alone. */
+static enum seats_outcome places_outlook(const struct seats *s)
+{
+    if (s->waiting == 0 && has_free_place(s))
+        return SEATS_CONFIRMED;
+    return has_waitlist_room(s) ? SEATS_WAITLISTED : SEATS_FULL;
+}
+
 enum seats_outcome seats_outlook(const struct seats *s, int64_t now_ms)
 {
     if (s->gate == GATE_CANCELLED)
@@ -42,9 +50,7 @@ enum seats_outcome seats_outlook(const struct seats *s, int64_t now_ms)
         return SEATS_CLOSED;
     if (now_ms < s->opens_at)
         return SEATS_NOT_OPEN;
-    if (s->waiting == 0 && has_free_place(s))
-        return SEATS_CONFIRMED;
-    return has_waitlist_room(s) ? SEATS_WAITLISTED : SEATS_FULL;
+    return places_outlook(s);
 }
 
 int64_t seats_promotable(const struct seats *s)
@@ -95,7 +101,9 @@ void seats_decide(struct seats *seats, struct seats_book *book, int64_t now_ms,
             d->outcome = SEATS_REPLAYED;
             continue;
         }
-        enum seats_outcome outlook = seats_outlook(seats, now_ms);
+        bool opens_itself = a->at_desk && seats->gate != GATE_CANCELLED;
+        enum seats_outcome outlook =
+            opens_itself ? places_outlook(seats) : seats_outlook(seats, now_ms);
         bool is_shut = outlook == SEATS_EVENT_CANCELLED || outlook == SEATS_CLOSED ||
                        outlook == SEATS_NOT_OPEN;
         if (!is_shut && is_claimed(book, a, d))

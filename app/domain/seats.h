@@ -9,7 +9,8 @@
  *  1. replay          a request key that made a registration gets that registration, whatever
  *                     else is true by now: a student who sends the form again after the event has
  *                     filled up must see the ticket, not "full";
- *  2. cancelled event, switched off, before opens_at, from closes_at on;
+ *  2. cancelled event, switched off, before opens_at, from closes_at on (only the first of these
+ *     at the desk);
  *  3. already registered   one of the persons, or the team's name, is live in this event;
  *  4. place           free and nobody waits: confirmed; else waitlist with room: waitlisted;
  *                     else full;
@@ -78,6 +79,7 @@ struct application {
     uint32_t claim_count;   /* persons, plus one when has_team: the team's key is the last */
     bool has_team;
     uint32_t school; /* number of its school, or SEATS_NONE when the event has no limit */
+    bool at_desk;    /* entered by an organiser: the window does not bind, the places do */
 };
 
 struct seats_decision {

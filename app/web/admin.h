@@ -134,6 +134,8 @@ int web_admin_person_reissue(struct ush_request *rq);
 int web_admin_person_erase(struct ush_request *rq);
 int web_admin_person_edit(struct ush_request *rq);
 int web_admin_person_edit_post(struct ush_request *rq);
+int web_admin_entry(struct ush_request *rq);
+int web_admin_entry_post(struct ush_request *rq);
 int web_admin_export(struct ush_request *rq);
 int web_admin_export_post(struct ush_request *rq);
 int web_admin_scan(struct ush_request *rq);

@@ -5,6 +5,8 @@
  *   GET  /admin/people, /admin/events/{slug}/people     search, filter, next page
  *   GET  /admin/people/{registration}                   details, door, mails, history
  *   POST /admin/people/{registration}/ACTION            cancel, resend, reissue, edit, erase
+ *   GET, POST /admin/events/{slug}/entry                somebody at the desk: the window does not
+ *                                                       bind, the number of places does
  *   GET, POST /admin/events/{slug}/export               asks for a reason, which the audit keeps
  *
  * What cannot be taken back asks first: GET /admin/people/{registration}?ask=cancel shows the
@@ -201,23 +203,32 @@ struct admin_field member_input(const struct person_form_view *v, size_t i, cons
     return f;
 }
 
+static int show_form(struct ush_request *rq, int status, struct person_form_view *v,
+                     ush_text trouble)
+{
+    struct admin_frame f =
+        admin_frame_of(rq, v->is_new ? USH_T("Enter somebody") : USH_T("Correct the details"),
+                       v->is_new ? "/admin/events" : "/admin/people");
+    struct ush_buf b;
+    v->rows = (size_t)v->event->event.team_max - 1;
+    f.trouble = trouble;
+    ush_buf_init(&b, PAGE_BYTES_MAX);
+    page_admin_person_form(&b, &f, v);
+    return reply_page(rq, status, &b);
+}
+
 static int show_edit(struct ush_request *rq, int status, const struct registration_view *reg,
                      const struct person_form *form, const struct ush_faults *faults,
                      ush_text trouble)
 {
     struct event_list *list EVENTS_HELD = NULL;
     USH_TRY(events_take(&web_of(rq)->fest, &list));
-    struct person_form_view v = {.form = form, .faults = faults, .path = path_of(rq)};
+    struct person_form_view v = {.form = form, .faults = faults, .back = path_of(rq)};
+    v.path = ush_arena_printf(rq->arena, "%.*s/edit", USH_PR(v.back));
     v.event = event_find_id(list, registration_event_of(reg->registration.id));
     if (!v.event)
         return ush_problem(rq, &problem_no_event, "The event is not there any more.");
-    v.rows = (size_t)v.event->event.team_max - 1;
-    struct admin_frame f = admin_frame_of(rq, USH_T("Correct the details"), "/admin/people");
-    f.trouble = trouble;
-    struct ush_buf b;
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_admin_person_form(&b, &f, &v);
-    return reply_page(rq, status, &b);
+    return show_form(rq, status, &v, trouble);
 }
 
 /* The registration of the path and its details as stored. */
@@ -275,7 +286,8 @@ int web_admin_person_edit_post(struct ush_request *rq)
                                                .member_count = in->members.count,
                                                .answers = stored.answers.at,
                                                .answer_count = stored.answers.count,
-                                               .guardian_ok = reg.registration.guardian_ok},
+                                               .guardian_ok = reg.registration.guardian_ok,
+                                               .source = SOURCE_DESK},
                                       .by_organiser = true,
                                       .actor = caller_of(rq)->actor};
     int r = registration_edit(&web_of(rq)->fest, &edit, rq->arena, faults, &result);
@@ -286,6 +298,71 @@ int web_admin_person_edit_post(struct ush_request *rq)
         return show_edit(rq, 409, &reg, in, NULL,
                          USH_T("One of these people, or the team's name, is registered already."));
     return reply_change(rq, &result, "saved", "%.*s", USH_PR(path_of(rq)));
+}
+
+/* ---- somebody at the desk -------------------------------------------------------------------- */
+
+static int show_entry(struct ush_request *rq, int status, const struct event_entry *e,
+                      const struct person_form *form, ush_text trouble)
+{
+    uint8_t bytes[KEY_BYTES];
+    char key[2 * KEY_BYTES];
+    ush_random(bytes, sizeof bytes);
+    ush_base32_format(bytes, sizeof bytes, key);
+    struct person_form_view v = {
+        .event = e, .form = form, .faults = rq->faults, .is_new = true, .path = rq->path};
+    v.key = form->rid.len ? form->rid : ush_arena_copy(rq->arena, ush_text_of(key));
+    v.back = ush_arena_printf(rq->arena, "/admin/events/%.*s", USH_PR(e->event.slug));
+    return show_form(rq, status, &v, trouble);
+}
+
+int web_admin_entry(struct ush_request *rq)
+{
+    struct event_entry e;
+    USH_TRY(event_of_slug(rq, &e));
+    return show_entry(rq, 200, &e, &(struct person_form){0}, USH_NONE);
+}
+
+int web_admin_entry_post(struct ush_request *rq)
+{
+    struct fest *fest = &web_of(rq)->fest;
+    const struct person_form *in = rq->input;
+    struct event_entry e;
+    struct desk_answer a;
+    const ush_text look = USH_T("Please look at the marked fields again.");
+    USH_TRY(event_of_slug(rq, &e));
+    if (rq->faults)
+        return show_entry(rq, 422, &e, in, look);
+    if (!(rq->faults = USH_NEW(rq->arena, struct ush_faults)))
+        return USH_ELIMIT;
+    ush_faults_init(rq->faults, rq->arena);
+    const struct desk_request dr = {.event = e.event.slug,
+                                    .key = in->rid,
+                                    .name = in->name,
+                                    .email = in->email,
+                                    .school = in->school,
+                                    .phone = in->phone,
+                                    .grade = in->grade,
+                                    .team = in->team,
+                                    .members = in->members.at,
+                                    .member_count = in->members.count,
+                                    .guardian_ok = true,
+                                    .source = SOURCE_DESK};
+    int r = desk_submit(fest, &dr, rq->arena, rq->faults, &a);
+    if (r == USH_EINVAL)
+        return show_entry(rq, 422, &e, in, look);
+    USH_TRY(r);
+    bool has_place = a.outcome == SEATS_CONFIRMED || a.outcome == SEATS_WAITLISTED ||
+                     a.outcome == SEATS_REPLAYED;
+    if (!has_place)
+        return show_entry(rq, 409, &e, in, refusal_sentence(rq, &e.event, &a));
+    ush_text id = public_id_of(fest, a.registration, rq->arena);
+    const struct audit_note note = {.actor = caller_of(rq)->actor,
+                                    .action = USH_T("entry"),
+                                    .event_id = e.event.id,
+                                    .registration_id = a.registration};
+    USH_TRY(audit_write(fest, &note, rq->arena));
+    return reply_done(rq, "/admin/people/%.*s?done=saved", USH_PR(id));
 }
 
 /* ---- export ---------------------------------------------------------------------------------- */

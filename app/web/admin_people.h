@@ -44,14 +44,17 @@ struct person_view {
     F(R, I64, grade, .min = 1, .max = 20, .optional = true)                                        \
     F(R, TEXT, phone, .format = USH_PHONE, .max = 20, .optional = true)                            \
     F(R, TEXT, team, .max = 120, .optional = true)                                                 \
-    F(R, LIST, members, .of = &desk_person_record, .max = 19, .optional = true)
+    F(R, LIST, members, .of = &desk_person_record, .max = 19, .optional = true)                    \
+    F(R, TEXT, rid, .max = 64, .optional = true, .doc = "Of a new one: the same again is no other")
 USH_RECORD(person_form, PERSON_FORM_FIELDS)
 struct person_form_view {
     const struct event_entry *event;
     const struct person_form *form;
     const struct ush_faults *faults; /* or NULL */
-    ush_text path;
-    size_t rows; /* for members */
+    ush_text path, back;             /* where the form goes, and the page before */
+    bool is_new;                     /* somebody who stands at the desk */
+    ush_text key;                    /* of the request, for a new one */
+    size_t rows;                     /* for members */
 };
 /* The input of a member: `part` is "name" or "email". */
 struct admin_field member_input(const struct person_form_view *v, size_t i, const char *part,

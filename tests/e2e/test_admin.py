@@ -176,6 +176,24 @@ def test_questions_and_answers_stay(office):
     assert "Saved." in done.text and "Röbi <3" in done.text and "Elsewhere" in done.text
 
 
+def test_somebody_at_the_desk(office):
+    b = office.owner
+    press(b, b.open(f"/admin/events/{RACE}"), "Close registration")
+    assert office.server.register(RACE, 1).json["code"] == "closed"
+    form = b.open(b.open(f"/admin/events/{RACE}").link("Enter somebody")).form("Save")
+    bad = b.submit(form, name="Asha", email="no address")
+    assert bad.status == 422 and bad.ids["email"]["aria-invalid"] == "true"
+    once = b.submit(form, name="Asha", email="asha@x.example")
+    again = b.submit(form, name="Asha", email="asha@x.example")
+    assert "confirmed" in once.text and once.url == again.url, "the same form is one place"
+    assert f"user:owner@{HOST} entry" in once.text
+    def enter(name):
+        fresh = b.open(f"/admin/events/{RACE}/entry").form("Save")
+        return b.submit(fresh, name=name, email=f"{name}@x.example")
+    assert "registered for Robo Race already" in enter("asha").text
+    assert "confirmed" in enter("ben").text and "waitlisted" in enter("chi").text
+
+
 def list_mails(fest):
     return [p.read_text(errors="replace").split("\r\n\r\n")[0]
             for p in (fest.folder / "outbox").glob("*.eml")]

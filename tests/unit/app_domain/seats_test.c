@@ -114,6 +114,34 @@ START_TEST(decides)
 END_TEST
 
 /* Two clicks of one student and a team with a member of an earlier one, all in one batch. */
+START_TEST(the_desk_is_bound_by_places_alone)
+{
+    static const struct {
+        int64_t opens_at, closes_at, taken;
+        int gate;
+        enum seats_outcome expected;
+    } at_desk[] = {
+        {NOW + 1, 2 * NOW, 0, GATE_OPEN, SEATS_CONFIRMED},
+        {0, NOW, 0, GATE_OPEN, SEATS_CONFIRMED},
+        {0, 2 * NOW, 0, GATE_CLOSED, SEATS_CONFIRMED},
+        {0, NOW, 1, GATE_CLOSED, SEATS_FULL},
+        {0, 2 * NOW, 0, GATE_CANCELLED, SEATS_EVENT_CANCELLED},
+    };
+    for (size_t i = 0; i < USH_COUNT(at_desk); i++) {
+        struct seats s = row(1, 0, at_desk[i].taken, 0);
+        uint32_t requests[] = {SEATS_NONE};
+        struct seats_book book = {.requests = requests};
+        const struct application a = {.at_desk = true, .school = SEATS_NONE};
+        struct seats_decision d;
+        s.opens_at = at_desk[i].opens_at;
+        s.closes_at = at_desk[i].closes_at;
+        s.gate = at_desk[i].gate;
+        seats_decide(&s, &book, NOW, &a, 1, &d);
+        ck_assert_int_eq(d.outcome, at_desk[i].expected);
+    }
+}
+END_TEST
+
 START_TEST(knows_its_own_batch)
 {
     struct seats s = row(2, 1, 0, 0);
@@ -263,6 +291,7 @@ int main(void)
     TCase *t = tcase_create("decisions");
     suite_add_tcase(suite, t);
     tcase_add_loop_test(t, decides, 0, (int)USH_COUNT(cases));
+    tcase_add_test(t, the_desk_is_bound_by_places_alone);
     tcase_add_test(t, knows_its_own_batch);
     tcase_add_test(t, agrees_with_the_naive_model);
     tcase_add_test(t, promotes_no_more_than_fit);
