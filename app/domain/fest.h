@@ -139,6 +139,7 @@ USH_RECORD(seats_change, SEATS_CHANGE_FIELDS)
 #define PROMOTE_FIELDS(F, R)                                                                       \
     F(R, TEXT, slug, .format = USH_SLUG, .max = 60, .doc = "The event")                            \
     F(R, I64, count, .min = 1, .max = 10000, .doc = "At most")                                     \
+    F(R, I64, once, .doc = "Random: run again, it promotes nobody more")                           \
     F(R, TEXT, actor, .max = 120, .doc = "Who asks, for the audit")
 USH_RECORD(promote, PROMOTE_FIELDS)
 

@@ -292,6 +292,20 @@ const struct ush_operation op_seats = {
     .run = seats_run,
 };
 
+#define DETAIL_FIELDS(F, R) F(R, TEXT, detail)
+USH_RECORD(detail, DETAIL_FIELDS)
+USH_RECORD_DEFINE(detail, DETAIL_FIELDS)
+
+/* How many this very operation has promoted, when its COMMIT came through and the word of it did
+ * not: 1 with the number, or 0. Nothing else of a promotion shows that it was this one. */
+static int promoted_before(struct ush_tx *tx, const struct promote *in, int64_t event, int64_t *ret)
+{
+    struct detail row;
+    ush_text mark = ush_arena_printf(tx->arena, "%%[%016llx]", (unsigned long long)in->once);
+    int found = ush_one(tx, &sql_promoted_before, &detail_record, &row, USH_VALUES(event, mark));
+    return found <= 0 ? found : ush_text_i64(ush_text_cut(&row.detail, ' '), ret) == 0;
+}
+
 static int promote_run(struct ush_tx *tx, const void *input, void *output)
 {
     const struct promote *in = input;
@@ -304,13 +318,21 @@ static int promote_run(struct ush_tx *tx, const void *input, void *output)
                                                     : CHANGE_NOTHING;
     if (out->outcome != CHANGE_NOTHING)
         return 0;
+    out->taken = l.seats.taken;
+    found = promoted_before(tx, in, l.event.id, &out->promoted);
+    if (found != 0) {
+        out->outcome = CHANGE_DONE;
+        return found < 0 ? found : 0;
+    }
     USH_TRY(out->promoted = waiting_promote(tx, &l.seats, in->count));
     out->taken = l.seats.taken;
     if (!out->promoted)
         return 0;
     out->outcome = CHANGE_DONE;
     USH_TRY(seats_store(tx, &l.seats));
-    return audit(tx, &(struct audit_entry){in->actor, "promote", l.event.id, 0, USH_NONE});
+    ush_text detail = ush_arena_printf(tx->arena, "%lld moved up [%016llx]",
+                                       (long long)out->promoted, (unsigned long long)in->once);
+    return audit(tx, &(struct audit_entry){in->actor, "promote", l.event.id, 0, detail});
 }
 
 const struct ush_operation op_promote = {

@@ -151,8 +151,9 @@ int web_admin_promote(struct ush_request *rq)
 {
     const struct promote_form *in = rq->input;
     struct change_result result;
-    const struct promote change = {
+    struct promote change = {
         .slug = ush_param(rq, "slug"), .count = in->count, .actor = caller_of(rq)->actor};
+    ush_random(&change.once, sizeof change.once);
     USH_TRY(fest_change(&web_of(rq)->fest, &op_promote, &change, &result, rq->arena));
     return reply_change(rq, &result, "promoted", "/admin/events/%.*s/people?status=waitlisted",
                         USH_PR(change.slug));

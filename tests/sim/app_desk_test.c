@@ -186,7 +186,8 @@ static void change_seats(struct ush_arena *arena)
 
 static void promote_some(struct ush_arena *arena)
 {
-    const struct promote in = {.slug = USH_T("robots"), .count = 1, .actor = USH_T("organiser")};
+    struct promote in = {.slug = USH_T("robots"), .count = 1, .actor = USH_T("organiser")};
+    ush_random(&in.once, sizeof in.once);
     struct change_result out;
     int rc = fest_change(&w.workers[0], &op_promote, &in, &out, arena);
     USH_HOLDS(rc == 0 || is_cut(rc));

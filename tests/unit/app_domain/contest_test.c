@@ -150,7 +150,8 @@ static int change_event(struct contest *c, struct ush_arena *arena)
     struct change_result out;
     ush_text actor = USH_T("test"), slug = slug_of(arena, dice(c, EVENTS));
     if (dice(c, 3) == 0) {
-        const struct promote in = {.slug = slug, .count = 5, .actor = actor};
+        const struct promote in = {
+            .slug = slug, .count = 5, .once = (int64_t)dice(c, 1ull << 50), .actor = actor};
         return fest_change(f, &op_promote, &in, &out, arena);
     }
     if (dice(c, 40) == 0) {

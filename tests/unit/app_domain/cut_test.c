@@ -187,6 +187,42 @@ static bool one_cancelling_cut(struct fixture *x, int way, int at, int64_t *who)
     return was_cut;
 }
 
+/* An organiser's promotion, which only a mark tells from the next one. */
+static bool one_promoting_cut(struct fixture *x, int way, int at, int64_t *taken)
+{
+    struct change_result out;
+    struct promote in = {.slug = USH_T("full"), .count = 2, .actor = USH_T("organiser")};
+    ush_random(&in.once, sizeof in.once);
+    proxy_arm(way, at);
+    int r = ush_change(x->fest.db, &op_promote, &in, &out, &x->arena);
+    bool was_cut = atomic_load(&proxy.was_cut);
+    proxy_arm(0, 0);
+    ck_assert_msg(r == 0, "cut at %d, way %d: %s", at, way, ush_error_text(r));
+    ck_assert_int_eq(out.outcome, CHANGE_DONE);
+    ck_assert_int_eq(out.promoted, 2);
+    ck_assert_int_eq(out.taken, *taken += 2);
+    return was_cut;
+}
+
+static void promoting_cuts(struct fixture *x)
+{
+    enum { WAITING = 200 };
+    static struct student s[WAITING];
+    int64_t taken = 1;
+    for (int i = 0; i < WAITING; i++)
+        prepare(x, &s[i], "full", i + 1);
+    ask_all(s, WAITING);
+    /* There is room by now, and the waitlist no longer moves by itself. */
+    pg_ask(pg_database(), "UPDATE event_seats SET capacity = 1000, promote_until = 0"
+                          " WHERE event_id = (SELECT id FROM events WHERE slug = 'full')");
+    for (int way = TO_SERVER; way <= TO_CLIENT; way++) {
+        int at = 1;
+        while (one_promoting_cut(x, way, at, &taken))
+            at++;
+        ck_assert_int_gt(at, 15);
+    }
+}
+
 static int cuts_story(void *arg)
 {
     struct fixture *x = arg;
@@ -214,6 +250,7 @@ static int cuts_story(void *arg)
     ck_assert_int_eq(
         atoll(pg_ask(pg_database(), "SELECT count(*) FROM jobs WHERE kind = 'cancelled'")),
         cancelled);
+    promoting_cuts(x);
     ck_assert_str_eq(fixture_verify(x), "");
     fixture_close(x);
     return 0;
