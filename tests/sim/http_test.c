@@ -13,8 +13,9 @@
 
 #include "../slow.h"
 #include "../unit/http/site.h"
+#include "explored.h"
 
-enum { SEEDS_PER_TEST = 50, CLIENTS = 5, ROUNDS = 4, DEPTH = 6, IDS = CLIENTS * ROUNDS * DEPTH };
+enum { PARTS = 8, CLIENTS = 5, ROUNDS = 4, DEPTH = 6, IDS = CLIENTS * ROUNDS * DEPTH };
 
 static uint8_t ran[IDS];
 static struct site site;
@@ -23,8 +24,8 @@ static int answer_id(struct ush_request *rq)
 {
     int64_t id = -1;
     ush_text_i64(ush_param(rq, "id"), &id);
-    ck_assert(id >= 0 && id < IDS);
-    ck_assert_uint_eq(ran[id]++, 0);
+    USH_HOLDS(id >= 0 && id < IDS);
+    USH_HOLDS(ran[id]++ == 0);
     return ush_reply(rq, 200, "text/plain", ush_arena_printf(rq->arena, "id %lld", (long long)id));
 }
 static int answer_late(struct ush_request *rq)
@@ -92,16 +93,16 @@ static void check_reply(const struct heard *h, const struct sent *q)
     char want[32];
     if (h->status == 503) /* too many handlers, or too late */
         return;
-    ck_assert_int_eq(h->status, 200);
+    USH_HOLDS(h->status == 200);
     snprintf(want, sizeof(want), q->kind <= LATE ? "id %d" : "body %04d", q->id);
     if (q->kind <= LATE)
-        ck_assert_uint_eq(ran[q->id], 1);
+        USH_HOLDS(ran[q->id] == 1);
     if (q->kind <= CHUNKS)
-        ck_assert_str_eq(h->body, want);
+        USH_HOLDS(strcmp(h->body, want) == 0);
     else if (q->kind == STREAM)
-        ck_assert_str_eq(h->body, "part part part ");
+        USH_HOLDS(strcmp(h->body, "part part part ") == 0);
     else
-        ck_assert_uint_eq(h->body_len, 40000);
+        USH_HOLDS(h->body_len == 40000);
 }
 
 /* Sends in pieces that the seed chooses, until the connection ends. */
@@ -145,7 +146,7 @@ static void one_connection(int first_id)
             check_reply(h, &sent[i]);
     }
     if (!open && !leaves)
-        ck_assert(ush_recv(c, bytes, 1) <= 0);
+        USH_HOLDS(ush_recv(c, bytes, 1) <= 0);
     ush_close(c);
 }
 
@@ -171,31 +172,24 @@ static int run_site(void *arg __attribute__((unused)))
     for (int i = 0; i < CLIENTS; i++)
         numbers[i] = i;
     USH_TRY(ush_gather(CLIENTS, 0, run_client, numbers, sizeof(*numbers)));
-    ck_assert_int_eq(ush_http_drain(site.http, ush_now_ns() + 30 * USH_SECOND), 0);
-    ck_assert_uint_eq(site.stats.connections, 0);
-    ck_assert_uint_eq(site.stats.handlers, 0);
+    USH_HOLDS(ush_http_drain(site.http, ush_now_ns() + 30 * USH_SECOND) == 0);
+    USH_HOLDS(site.stats.connections == 0);
+    USH_HOLDS(site.stats.handlers == 0);
     while (ush_loop_stats().tasks > tasks)
-        ck_assert_int_eq(ush_sleep(USH_MS), 0);
+        USH_HOLDS(ush_sleep(USH_MS) == 0);
     return 0;
 }
 
 START_TEST(every_reply_is_whole_and_in_order)
 {
     ush_log_init(&(struct ush_log_options){.fd = -1});
-    int seeds = fewer(SEEDS_PER_TEST);
-    for (int i = 0; i < seeds; i++) {
-        struct ush_sim_options o = {
-            .seed = (uint64_t)(_i * SEEDS_PER_TEST + i),
-            .order = i % 3 ? USH_SIM_RANDOM : USH_SIM_PCT,
-            .short_permille = i % 4 * 100u,
-            .reset_permille = i % 5 == 0 ? 3 : 0,
-            .delay_ns_max = i % 2 * 3 * USH_MS,
-        };
-        struct ush_sim_report report;
-        int r = ush_sim_run(&o, run_site, NULL, &report);
-        ck_assert_msg(r == 0, "seed %llu: %s\n%s", (unsigned long long)o.seed, ush_error_text(r),
-                      report.text);
-    }
+    const struct ush_explore_options o = {
+        .name = "http",
+        .schedules = 2000 / PARTS,
+        .seed = 1 + (uint64_t)_i * 2000 / PARTS,
+        .sim = {.short_permille = 200, .reset_permille = 2, .delay_ns_max = 3 * USH_MS},
+    };
+    explored(&o, run_site, NULL);
 }
 END_TEST
 
@@ -203,7 +197,7 @@ int main(void)
 {
     Suite *s = suite_create("http under seeds");
     TCase *tc = tcase_create("seeds");
-    tcase_add_loop_test(tc, every_reply_is_whole_and_in_order, 0, 40);
+    tcase_add_loop_test(tc, every_reply_is_whole_and_in_order, 0, PARTS);
     suite_add_tcase(s, tc);
     return both_main(s);
 }
