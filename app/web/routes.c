@@ -43,7 +43,8 @@ static const struct ush_route_bearer private_link = {
 #define FEST(who) .access = ACCESS_##who | ACCESS_FEST
 #define ALL FOR(ALL)
 
-enum { IMPORT_BODY_MAX = 16 << 20 }; /* percent-encoding triples the text of a file */
+/* Percent-encoding makes a text longer, up to three times. */
+enum { IMPORT_BODY_MAX = 6 << 20, EVENT_BODY_MAX = 512 << 10 };
 
 const struct ush_route web_routes[] = {
     /* ---- the main job ---- */
@@ -134,7 +135,7 @@ const struct ush_route web_routes[] = {
      .doc = "The form of a new event."},
     {"POST", "/admin/events/new", web_admin_event_post, FEST(ORGANISER), .is_page = true,
      .doc = "Previews or stores it.", .body = &event_form_record, .takes_form = true,
-     .faults_to_handler = true},
+     .faults_to_handler = true, .body_bytes = EVENT_BODY_MAX},
     {"GET", "/admin/events/import", web_admin_import, FEST(ORGANISER), .is_page = true,
      .doc = "A file of events."},
     {"POST", "/admin/events/import", web_admin_import_post, FEST(ORGANISER), .is_page = true,
@@ -145,7 +146,7 @@ const struct ush_route web_routes[] = {
      .doc = "Its form."},
     {"POST", "/admin/events/{slug}/edit", web_admin_event_post, FOR(ORGANISER), .is_page = true,
      .doc = "Previews or stores it.", .body = &event_form_record, .takes_form = true,
-     .faults_to_handler = true},
+     .faults_to_handler = true, .body_bytes = EVENT_BODY_MAX},
     {"POST", "/admin/events/{slug}/seats", web_admin_seats, FOR(ORGANISER), .is_page = true,
      .doc = "Places, open, close.", .body = &seats_form_record, .takes_form = true},
     {"POST", "/admin/events/{slug}/promote", web_admin_promote, FOR(ORGANISER), .is_page = true,

@@ -47,7 +47,7 @@ def test_a_new_event_is_previewed_in_words(office):
     form = b.open("/admin/events/new").form("Preview")
     typed = {"title": "Drone Workshop", "slug": "drones", "venue": "Hall 2", "tz": "Asia/Kolkata",
              "starts": "2031-03-14T10:00", "capacity": "40", "waitlist": "unlimited",
-             "description": "Fly <b>high</b>"}
+             "description": "Fly <b>high</b>\n" + "नमस्ते दुनिया " * 1000}
     preview = b.submit(form, step="preview", **typed)
     assert preview.status == 200
     assert "Friday 14 March 2031, 10:00 (Asia/Kolkata), in " in preview.text
@@ -60,7 +60,7 @@ def test_a_new_event_is_previewed_in_words(office):
     assert again.status == 409 and "this name in its link already" in again.text
     assert wait_for("the event is listed", lambda: "Drone Workshop" in b.open("/").text)
     page = b.open("/e/drones")
-    assert "Fly <b>high</b>" in page.text
+    assert "Fly <b>high</b> नमस्ते दुनिया" in page.text
 
 
 @sqlite
