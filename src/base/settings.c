@@ -427,7 +427,7 @@ void ush_settings_help(const struct ush_setting *table, size_t n, const char *pr
                        s->type == USH_SET_CHOICE ? s->choices : values[s->type], s->doc, prefix,
                        s->key);
         if (s->secret)
-            ush_buf_printf(out, " or %s_%s_FILE", prefix, s->key);
+            ush_buf_add(out, USH_T("[_FILE]"));
         if (s->initial && *s->initial)
             ush_buf_printf(out, ", default %s", s->initial);
         if (s->at_start)

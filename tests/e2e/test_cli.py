@@ -19,9 +19,9 @@ from conftest import ENVIRON, USHER, Fest, wait_for
 from outbox import mails
 
 COMMANDS = [
-    "serve", "worker", "dump", "openapi", "routes", "init", "migrate", "verify", "version",
-    "doctor", "event import",
-    "event list", "event show", "event open", "event close", "event capacity", "event cancel",
+    "serve", "worker", "dump", "openapi", "routes", "lab", "lab run", "lab explore", "lab serve",
+    "init", "migrate", "verify", "version", "doctor", "event import", "event list", "event show",
+    "event open", "event close", "event capacity", "event cancel", "event announce", "event undo",
     "reg list", "reg show", "reg cancel", "reg export", "mail status", "mail retry", "mail test",
     "mail pause", "mail resume", "admin create", "admin passwd", "admin disable", "admin list",
     "admin link",
@@ -53,7 +53,7 @@ def fails(fest, *args, code=1, **more):
 
 def test_help_names_every_command(fest):
     text = fest.usher("--help").stdout
-    assert re.findall(r"^  ((?:event |reg |mail |admin )?[a-z]+) {2,}\S", text, re.M) == COMMANDS
+    assert re.findall(r"^  ((?:event |reg |mail |admin |lab )?[a-z]+) {2,}\S", text, re.M) == COMMANDS
     assert fest.usher("help").stdout == text
     bare = fest.usher(check=False)
     assert bare.returncode == 2 and bare.stdout == text
@@ -401,7 +401,7 @@ def test_every_command_speaks_json(copy):
              "event import e.csv --dry-run", "event import e.csv --yes", "event cancel art --yes",
              "reg list", f"reg show {code}", f"reg cancel {code} --yes", "reg export",
              "reg export --event quiz", "mail status", "mail retry --all", "doctor", "routes",
-             "admin list", "admin link"]
+             "admin list", "admin link", "lab"]
     assert {c.split(" ")[0] for c in calls} >= {c.split(" ")[0] for c in COMMANDS} - {"serve", "worker", "dump"}
     for call in calls:
         as_json(copy, *call.split())

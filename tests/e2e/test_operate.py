@@ -49,7 +49,7 @@ def test_a_copy_made_in_a_rush_is_whole(fest):
 def settings_of_help():
     """(name, default, when it is read) of each setting, in order."""
     text = subprocess.run([USHER, "serve", "--help"], text=True, capture_output=True, check=True).stdout
-    rows = re.findall(r"^      (USHER_[A-Z_]+)(?: or USHER_[A-Z_]+_FILE)?(?:, default ([^,\n]*))?"
+    rows = re.findall(r"^      (USHER_[A-Z_]+)(?:\[_FILE\])?(?:, default ([^,\n]*))?"
                       r"(, read at start only)?$", text, flags=re.M)
     assert len(rows) == len(re.findall("^      USHER_", text, flags=re.M)) > 30
     return [(name, default, "start" if start else "reload") for name, default, start in rows]
