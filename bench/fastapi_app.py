@@ -1,7 +1,7 @@
-"""The same registration as a web application is usually written: FastAPI, a model that is checked, a
-connection pool, one transaction per request. It keeps the promises that the desk keeps (a request
-that comes twice, a person who is there already, a full event), in the tables of Usher, and waits for
-its commit before it answers. Served by Gunicorn with Uvicorn workers; see measure.py.
+"""The same registration as a web application is usually written: FastAPI, a model that is checked,
+a connection pool, one transaction per request. It keeps the promises that the desk keeps (a request
+that comes twice, a person who is there already, a full event), in the tables of Usher, and waits
+for its commit before it answers. Served by Gunicorn with Uvicorn workers; see measure.py.
 
     DATABASE_URL=postgresql://... gunicorn -k uvicorn.workers.UvicornWorker fastapi_app:app
 """

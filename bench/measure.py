@@ -1,8 +1,8 @@
 """What the measurements share: processes that are started on a free port and stopped by their id,
 processor time and memory as the kernel counts them, medians with their spread.
 
-Every comparison runs its sides in turn (A B A B …) in one run on one machine, and reports the median
-of the ratios. Everything listens on and is loaded from 127.0.0.1.
+Every comparison runs its sides in turn (A B A B …) in one run on one machine, and reports the
+median of the ratios. Everything listens on and is loaded from 127.0.0.1.
 """
 
 import json
@@ -32,7 +32,8 @@ def wait_port(port, process, seconds=20):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise SystemExit(f"bench: {process.args[0]} ended with {process.returncode} at its start")
+            raise SystemExit(
+                f"bench: {process.args[0]} ended with {process.returncode} at its start")
         with socket.socket() as s:
             if s.connect_ex(("127.0.0.1", port)) == 0:
                 return
@@ -130,7 +131,8 @@ http {{
     server {{ listen 127.0.0.1:{port}; location = /plain {{ return 200 "Hello, World!"; }} }}
 }}
 """)
-    return Program([binary, "-e", folder / "nginx.err", "-p", folder, "-c", folder / "nginx.conf"], port)
+    return Program([binary, "-e", folder / "nginx.err", "-p", folder, "-c", folder / "nginx.conf"],
+                   port)
 
 
 def usher(folder, workers, extra=(), env=None):

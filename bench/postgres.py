@@ -121,8 +121,8 @@ class Postgres:
         return int(self.sql("SELECT xact_commit FROM pg_stat_database WHERE datname = 'fest'"))
 
     def pgbench(self, clients, seconds, events):
-        """Registrations per second into `events` events. The planner is told what Usher tells it, or
-        it would keep plans made for empty tables."""
+        """Registrations per second into `events` events. The planner is told what Usher tells it,
+        or it would keep plans made for empty tables."""
         self.fresh()
         script = self.folder / "register.sql"
         script.write_text(REGISTER)

@@ -345,7 +345,8 @@ for shown, raw in {
         "nothing": "", "method": "GE", "request-line": "GET / HTTP/1.1", "cr": "GET / HTTP/1.1\r",
         "one-line": "GET / HTTP/1.1\r\n", "fields": "GET / HTTP/1.1\r\nHost: a\r\n",
         "end-cr": "GET / HTTP/1.1\r\nHost: a\r\n\r", "empty-line": "\r\n", "first-cr": "\r",
-        "name": "GET / HTTP/1.1\r\nHos", "wrong-but-unseen": "GET / HTTP/9.9\r\nX X: y\r\n"}.items():
+        "name": "GET / HTTP/1.1\r\nHos",
+        "wrong-but-unseen": "GET / HTTP/9.9\r\nX X: y\r\n"}.items():
     add(f"partial-{shown}", raw)
 add("400-method-too-long", "A" * 8200 + " / HTTP/1.1\r\nHost: a\r\n\r\n")
 post("400-two-types", "Content-Type: text/plain", "Content-Type: application/json",

@@ -86,7 +86,8 @@ class Sink:
             return writer.transport.abort()
         after = {429: "Retry-After: 3600\r\n", 503: "Retry-After: 1\r\n"}.get(status, "")
         text = json.dumps({"messageId": len(self.delivered)})
-        writer.write(f"HTTP/1.1 {status} x\r\n{after}Content-Length: {len(text)}\r\n\r\n{text}".encode())
+        writer.write(
+            f"HTTP/1.1 {status} x\r\n{after}Content-Length: {len(text)}\r\n\r\n{text}".encode())
         await writer.drain()
 
     async def serve(self, reader, writer):

@@ -48,9 +48,11 @@ for (const e of document.querySelectorAll("input,select,textarea,button,a[href]"
         if (!document.getElementById(id)) say(`it is described by ${id}, which is not there`, e);
 }
 for (const e of document.querySelectorAll("img,svg[role=img]"))
-    if (!e.getAttribute("alt") && !name(e) && !e.querySelector("title")) say("a picture says nothing", e);
+    if (!e.getAttribute("alt") && !name(e) && !e.querySelector("title"))
+        say("a picture says nothing", e);
 const ids = [...document.querySelectorAll("[id]")].map((e) => e.id);
-for (const id of ids.filter((id, i) => ids.indexOf(id) !== i)) faults.push("two elements have the id " + id);
+for (const id of ids.filter((id, i) => ids.indexOf(id) !== i))
+    faults.push("two elements have the id " + id);
 const width = arguments[0];
 if (document.documentElement.scrollWidth > width)
     faults.push(`the page is ${document.documentElement.scrollWidth} wide on ${width}`);
@@ -62,12 +64,15 @@ const over = (top, below) => {
 };
 const behind = (e) => {
     const stack = [];
-    for (let at = e; at; at = at.parentElement) stack.push(parts(getComputedStyle(at).backgroundColor));
+    for (let at = e; at; at = at.parentElement)
+        stack.push(parts(getComputedStyle(at).backgroundColor));
     const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-    return stack.reverse().reduce((below, top) => over(top, below), dark ? [18, 18, 18] : [255, 255, 255]);
+    return stack.reverse().reduce((below, top) => over(top, below),
+        dark ? [18, 18, 18] : [255, 255, 255]);
 };
 const light = (c) => {
-    const [r, g, b] = c.slice(0, 3).map((v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    const [r, g, b] = c.slice(0, 3).map((v) =>
+        (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 };
 const contrast = (a, b) => {
@@ -77,7 +82,9 @@ const contrast = (a, b) => {
 const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 while (walker.nextNode()) {
     const e = walker.currentNode.parentElement;
-    if (!walker.currentNode.data.trim() || !shown(e) || e.closest("svg,[aria-hidden=true],.skip,script,noscript")) continue;
+    if (!walker.currentNode.data.trim() || !shown(e) ||
+        e.closest("svg,[aria-hidden=true],.skip,script,noscript"))
+        continue;
     const style = getComputedStyle(e), size = parseFloat(style.fontSize);
     const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
     const ratio = contrast(over(parts(style.color), behind(e)), behind(e));
@@ -86,9 +93,11 @@ while (walker.nextNode()) {
 for (const e of document.querySelectorAll("input,select,textarea")) {
     if (e.type === "hidden" || e.closest("[aria-hidden=true]") || !shown(e)) continue;
     const ratio = contrast(parts(getComputedStyle(e).borderTopColor), behind(e.parentElement));
-    if (e.type !== "checkbox" && e.type !== "radio" && e.type !== "file" && ratio < 3) say(`its border has contrast ${ratio.toFixed(2)}`, e);
+    if (e.type !== "checkbox" && e.type !== "radio" && e.type !== "file" && ratio < 3)
+        say(`its border has contrast ${ratio.toFixed(2)}`, e);
 }
-for (const e of document.querySelectorAll(".state")) if (!e.textContent.trim()) say("a state without words", e);
+for (const e of document.querySelectorAll(".state")) if (!e.textContent.trim())
+    say("a state without words", e);
 return faults;
 """
 

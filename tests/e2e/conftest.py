@@ -102,7 +102,8 @@ class Server:
             connection.close()
 
     def get(self, path, **headers):
-        return self.request("GET", path, headers={k.replace("_", "-"): v for k, v in headers.items()})
+        return self.request("GET", path,
+                            headers={k.replace("_", "-"): v for k, v in headers.items()})
 
     def form(self, path, fields, headers=None):
         """What a browser sends for a form; `fields` is a dict or a list of pairs. A header that is

@@ -1,5 +1,5 @@
-"""A private PostgreSQL (private.py) of a test's own, asked through psycopg2; and databases of either
-kind behind one face.
+"""A private PostgreSQL (private.py) of a test's own, asked through psycopg2; and databases of
+either kind behind one face.
 """
 
 import contextlib

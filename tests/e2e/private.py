@@ -1,12 +1,13 @@
 """Private servers: PostgreSQL, Redis, a mail sink, nginx and Usher, each in a folder of its own.
 
-They are what tests stand on, and what `make stack` (tools/stack) starts for trying out. A part is one
-process (with the children that it makes). It has started when it has said so in its own words; until
-then `start` waits, and says what it wrote if those words do not come. It is stopped by its process
-id. Should whoever started it be killed, the kernel ends it too (PR_SET_PDEATHSIG).
+They are what tests stand on, and what `make stack` (tools/stack) starts for trying out. A part is
+one process (with the children that it makes). It has started when it has said so in its own words;
+until then `start` waits, and says what it wrote if those words do not come. It is stopped by its
+process id. Should whoever started it be killed, the kernel ends it too (PR_SET_PDEATHSIG).
 
-PostgreSQL refuses to run as root, so there it runs as the user postgres; hence the folder of all parts
-must be one that others may enter (`new_folder`). A part may run in a network namespace (ip-netns(8)).
+PostgreSQL refuses to run as root, so there it runs as the user postgres; hence the folder of all
+parts must be one that others may enter (`new_folder`). A part may run in a network namespace
+(ip-netns(8)).
 """
 
 import glob
@@ -260,7 +261,8 @@ http {{
 def make_certificate(folder, *names):
     """cert.pem and key.pem for names as openssl takes them: IP:127.0.0.1, DNS:localhost."""
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes",
          "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=" + ",".join(names),
          "-keyout", folder / "key.pem", "-out", folder / "cert.pem"], check=True,
         capture_output=True)

@@ -95,7 +95,8 @@ class Document:
     def _bound(kind, measure, good, name):
         def check(self, value, want, _, where):
             if isinstance(value, kind) and not isinstance(value, bool):
-                assert good(measure(value), want), f"{where}: {json.dumps(value)} breaks {name} {want}"
+                assert good(measure(value),
+                            want), f"{where}: {json.dumps(value)} breaks {name} {want}"
         return check
 
 

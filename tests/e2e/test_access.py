@@ -35,7 +35,8 @@ def door(fest):
 def test_login_session_and_logout(door):
     stranger = Browser(door.server)
     reply = door.server.request("GET", "/admin/events", headers={"Accept": "text/html"})
-    assert reply.status == 303 and reply.headers["location"] == "/admin/login?next=%2Fadmin%2Fevents"
+    assert reply.status == 303
+    assert reply.headers["location"] == "/admin/login?next=%2Fadmin%2Fevents"
     form = stranger.open(reply.headers["location"]).form("Log in")
     wrong = stranger.submit(form, email=f"desk@{HOST}", password="wrong password")
     unknown = stranger.submit(form, email=f"nobody@{HOST}", password="wrong password")
@@ -62,7 +63,8 @@ def test_login_session_and_logout(door):
 
 @sqlite
 def test_a_login_leads_nowhere_else(door):
-    for there in ("https://evil.example/", "//evil.example/", "/admin\\@evil.example", "javascript:1"):
+    for there in ("https://evil.example/", "//evil.example/", "/admin\\@evil.example",
+                  "javascript:1"):
         b = Browser(door.server)
         reply = b.send(b.open("/admin/login").form("Log in"), email=f"owner@{HOST}",
                        password=PASSWORD, next=there)
@@ -97,12 +99,15 @@ def test_the_first_owner_by_a_link(fest):
     b = Browser(server)
     assert "There is no user yet" in b.open("/admin/login").text
     told = re.search(r"set up +(http://\S+)\n", server.said)[1]
-    link = fest.usher("admin", "link", "--base-url", f"http://127.0.0.1:{server.port}").stdout.strip()
+    link = fest.usher("admin", "link", "--base-url",
+                      f"http://127.0.0.1:{server.port}").stdout.strip()
     assert b.open(told).status == 200
     page = b.open(link)
-    short = b.submit(page.form("Make the owner"), name="Asha", email="asha@x.example", password="short")
+    short = b.submit(page.form("Make the owner"), name="Asha", email="asha@x.example",
+                     password="short")
     assert short.status == 422 and "10" in short.text
-    done = b.submit(page.form("Make the owner"), name="Asha", email="asha@x.example", password=PASSWORD)
+    done = b.submit(page.form("Make the owner"), name="Asha", email="asha@x.example",
+                    password=PASSWORD)
     assert "Log in" in done.title
     assert b.open(link).status == 404, "it works once"
     assert log_in(server, "asha@x.example").open("/admin/users").status == 200
@@ -155,7 +160,8 @@ def test_every_route_for_every_role(walk):
                             event)
     with walk.database() as db:
         assert db.execute("SELECT count(*) FROM registrations WHERE status = 1").fetchone()[0] == 2
-        assert db.execute("SELECT count(*) FROM events WHERE status = 'published'").fetchone()[0] == 2
+        published = db.execute("SELECT count(*) FROM events WHERE status = 'published'")
+        assert published.fetchone()[0] == 2
 
 
 def check_route(server, route, who, browser, path, event):
@@ -168,7 +174,8 @@ def check_route(server, route, who, browser, path, event):
     if path == "/admin/stream" and may:
         return  # it does not end; test_admin.py reads one
     reply = server.request(route["method"], path, None if get else "x=1", {
-        **browser._headers(), **({} if get else {"Content-Type": "application/x-www-form-urlencoded",
+        **browser._headers(),
+        **({} if get else {"Content-Type": "application/x-www-form-urlencoded",
                                                  "Origin": f"http://127.0.0.1:{server.port}"})})
     where = (route["method"], path, who, reply.status, reply.text[:300])
     if who == "nobody":

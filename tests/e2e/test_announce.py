@@ -1,5 +1,5 @@
-"""An event that changes or is cancelled tells its participants: how many mails, seconds in which all
-of it can be taken back, a lane of its own that can be paused, and no ticket waits behind it."""
+"""An event that changes or is cancelled tells its participants: how many mails, seconds in which
+all of it can be taken back, a lane of its own that can be paused, and no ticket waits behind it."""
 
 import re
 

@@ -18,15 +18,18 @@ LIMIT_S = at_most(20)
 BATCH, SYNC, OPS = "src/task/batch.c", "src/task/sync.c", "src/jobs/ops.c"
 SEATS, PLACES, REGISTER = "app/domain/seats.c", "app/domain/places.c", "app/domain/register.c"
 # scenario -> test program, schedules at most
-SCENARIOS = {"sync": ("sync_test", 5000), "jobs": ("jobs_test", 1000), "late-end": ("jobs_test", 300),
-             "desk": ("app_desk_test", 300), "transfer": ("transfer_test", 5000), "door": ("app_door_test", 200),
+SCENARIOS = {"sync": ("sync_test", 5000), "jobs": ("jobs_test", 1000),
+             "late-end": ("jobs_test", 300),
+             "desk": ("app_desk_test", 300), "transfer": ("transfer_test", 5000),
+             "door": ("app_door_test", 200),
              "drain": ("drain_test", 2000)}
 # what is broken, file, scenario, text, what it becomes
 BROKEN = [
     ("a batch lets go of an item it has taken", BATCH, "sync",
      "    if (item->state != WAITING)\n        return false;\n", ""),
     ("a batch flushes once and forgets what came meanwhile", BATCH, "sync",
-     "    while (b->count > 0) {\n        size_t n = take(b);", "    if (b->count > 0) {\n        size_t n = take(b);"),
+     "    while (b->count > 0) {\n        size_t n = take(b);",
+     "    if (b->count > 0) {\n        size_t n = take(b);"),
     ("a mutex wakes the next but is not handed over", SYNC, "sync",
      "    m->holder = next;\n", "    m->holder = NULL;\n"),
     ("a semaphore gives one permit to two", SYNC, "sync",
@@ -44,7 +47,8 @@ BROKEN = [
      "    USH_TRY(ush_job_mark(job, 2, USH_NONE));\n",
      "    run->was_accepted = true;\n    USH_TRY(ush_job_mark(job, 2, USH_NONE));\n"),
     ("an end that cannot be stored is given up", "src/jobs/job.c", "late-end",
-     "        if (gives_up)\n            return;", "        if (gives_up || is_over)\n            return;"),
+     "        if (gives_up)\n            return;",
+     "        if (gives_up || is_over)\n            return;"),
     ("the event is asked whether it is full before the replay", SEATS, "desk",
      "if (d->made_by != SEATS_NONE) {", "if (d->made_by != SEATS_NONE && has_free_place(seats)) {"),
     ("a newcomer overtakes the waitlist", SEATS, "desk",
@@ -56,15 +60,18 @@ BROKEN = [
     ("an operation that is sent again is not recognised", REGISTER, "desk",
      "row->submit_id == in->submit_id && ", ""),
     ("a scan that is sent again counts anew", "app/domain/checkin.c", "door",
-     "    if (found) {\n        out->result = known.result;", "    if (0) {\n        out->result = known.result;"),
+     "    if (found) {\n        out->result = known.result;",
+     "    if (0) {\n        out->result = known.result;"),
     ("two gates are both told that they were first", "app/domain/checkin.c", "door",
      'why = n > 0 ? "in" : "already";', 'why = "in";'),
     ("a drain cuts the handlers at once", "src/http/server.c", "drain",
      "    end_connections(h, STREAMS);", "    end_connections(h, ALL);"),
     ("a drain forgets to wake up when the last one leaves", "src/http/server.c", "drain",
-     "    if (h->is_draining && is_empty(h))\n", "    if (h->is_draining && h->connections == 1)\n"),
+     "    if (h->is_draining && is_empty(h))\n",
+     "    if (h->is_draining && h->connections == 1)\n"),
     ("two locks are taken in the order of need", "tests/sim/transfer_test.c", "transfer",
-     "*first = from < to ? from : to, *second = from < to ? to : from;", "*first = from, *second = to;"),
+     "*first = from < to ? from : to, *second = from < to ? to : from;",
+     "*first = from, *second = to;"),
 ]
 STRATEGIES = ("random", "pct", "all")
 # Where a scenario draws a whole program, "all" would spend its schedules on small programs.
@@ -81,7 +88,8 @@ def build(name, path, program, old, new):
         (folder / "broken.c").write_text(broken)
     of = "" if path.startswith("tests/") else f"{BUILD}/tests/sim/{program}.c.o"
     make = ["make", "-s", f"BUILD={os.environ.get('TESTED_BUILD', 'build')}",
-            f"WHERE={os.path.dirname(path)}", f"OF={of}", f"{BUILD.relative_to(ROOT)}/broken/{name}/explore"]
+            f"WHERE={os.path.dirname(path)}", f"OF={of}",
+            f"{BUILD.relative_to(ROOT)}/broken/{name}/explore"]
     made = subprocess.run(make, cwd=ROOT, text=True, capture_output=True)
     assert made.returncode == 0, made.stderr
     return folder / "explore"
@@ -101,7 +109,8 @@ def explore(program, scenario, strategy, schedules):
     line = re.search(r"^explored: (-?\d+) after (\d+), (\d+) of (\d+) choices left: (.*)$",
                      done.stdout, flags=re.M)
     assert line, done.stdout[-2000:] + done.stderr[-2000:]
-    return (int(line[2]), f"{line[4]} -> {line[3]}: {line[5]}") if line[1] == "1" else (None, line[5])
+    return (int(line[2]), f"{line[4]} -> {line[3]}: {line[5]}") if line[1] == "1" else (None,
+                                                                                        line[5])
 
 
 def test_each_broken_variant_is_found(capsys):

@@ -83,7 +83,8 @@ def test_pages_of_organisers_are_accessible(fest, chromium):
 def test_the_audit_sees_faults(chromium):
     chromium.screen(PHONE)
     chromium.open("data:text/html,<body style='background:white'><input name=a>"
-                  "<p style='color:%23999'>pale</p><a href='/' style='display:block;height:9px'>x</a>"
+                  "<p style='color:%23999'>pale</p>"
+                  "<a href='/' style='display:block;height:9px'>x</a>"
                   "<div style='width:900px'>wide</div><h3>deep</h3>")
     found = " | ".join(chromium.audit())
     for words in ("no name", "contrast 2.8", "target", "wide on", "leaves out", "no language",
@@ -125,11 +126,12 @@ def test_the_countdown_goes_by_the_servers_clock(fest, chromium):
     chromium.press("Register").shows("You have a place")
 
 
-# ---- a rush ---------------------------------------------------------------------------------------
+# ---- a rush --------------------------------------------------------------------------------------
 
 
 def test_a_rush_as_browsers_see_it(fest, chromium):
-    """Four browsers have the form filled in; at the opening second 10,000 clients come with them."""
+    """Four browsers have the form filled in; at the opening second 10,000 clients come with
+    them."""
     opens = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=10)
     fest.add_event(RACE, 600, 200, opens=opens.strftime("%Y-%m-%dT%H:%M:%SZ"))
     server = fest.serve("--workers", "2", env={"USHER_MAX_CONNECTIONS": "24000"})

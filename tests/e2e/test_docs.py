@@ -163,9 +163,11 @@ def check_name(name):
         key, settings = name.split("=")[0].removeprefix("USHER_"), text_of("app/domain/settings.c")
         assert f'"{key}"' in settings or re.search(
             rf'"{key.removesuffix("_FILE")}"[^;]*?\.secret = true', settings), f"no setting {name}"
-    elif re.fullmatch(r"(struct |enum |const struct |&|\.)?[A-Za-z_][A-Za-z0-9_]*(\(.*\)| =.*|\.\.\.|>.*|->.*)?",
+    elif re.fullmatch(
+        r"(struct |enum |const struct |&|\.)?[A-Za-z_][A-Za-z0-9_]*(\(.*\)| =.*|\.\.\.|>.*|->.*)?",
                       name):
-        word = re.search(r"[A-Za-z_][A-Za-z0-9_]*", re.sub(r"^(const )?(struct|enum) ", "", name))[0]
+        word = re.search(r"[A-Za-z_][A-Za-z0-9_]*",
+                         re.sub(r"^(const )?(struct|enum) ", "", name))[0]
         if name.endswith("..."):
             assert any(w.startswith(word) for w in words()), f"nothing begins with {word}"
         elif word.startswith("_") or word.endswith("_"):  # the unit or the prefix of a name
@@ -254,7 +256,8 @@ def test_tables_of_contents_are_whole(header):
     for f in TRACKED:
         if os.path.dirname(f) == folder and f.endswith(".c"):
             name = os.path.basename(f)
-            assert re.search(rf"(?<![a-z_]){re.escape(name)}", contents), f"{header} leaves out {name}"
+            assert re.search(rf"(?<![a-z_]){re.escape(name)}",
+                             contents), f"{header} leaves out {name}"
     for name in re.findall(r"(?<![a-z_/])[a-z_]+\.c\b", contents):
         assert f"{folder}/{name}" in TRACKED, f"{header} lists {name}"
 
@@ -312,7 +315,8 @@ def test_the_template_of_its_reference_compiles(tmp_path):
                    check=True)
     subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-I.", f"-I{ROOT}/include", "-o", "page",
                     "main.c", "pages.c", str(BUILD / "libusher.a")], cwd=tmp_path, check=True)
-    page = subprocess.run(["./page"], cwd=tmp_path, text=True, capture_output=True, check=True).stdout
+    page = subprocess.run(["./page"], cwd=tmp_path, text=True, capture_output=True,
+                          check=True).stdout
     assert "You are number 7." in page and "<li>A &lt; B</li>" in page and 'href="/e/quiz"' in page
 
 
@@ -335,6 +339,7 @@ def test_the_first_minutes_of_the_readme(fest):
     assert server.get("/openapi.json").status == 200
     line = next(b[3] for b in blocks("README.md") if b[3].startswith("curl "))
     line = line.replace("127.0.0.1:8080", f"127.0.0.1:{server.port}").replace("curl", "curl -sS", 1)
-    reply = json.loads(subprocess.run(["sh", "-c", line], text=True, capture_output=True, check=True,
+    reply = json.loads(
+        subprocess.run(["sh", "-c", line], text=True, capture_output=True, check=True,
                                       env=ENVIRON).stdout)
     assert reply["status"] == "confirmed" and reply["ticket"] and reply["manage_url"]

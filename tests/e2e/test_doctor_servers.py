@@ -1,4 +1,5 @@
-"""`usher doctor` on PostgreSQL and Redis: real servers, well set and then mis-set one way at a time."""
+"""`usher doctor` on PostgreSQL and Redis: real servers, well set and then mis-set one way at a
+time."""
 
 import contextlib
 import json
@@ -39,8 +40,10 @@ class Setting:
         server = private.Part("serve", [USHER, "serve", "--listen", "127.0.0.1:0"], self.folder,
                               r"serves on (\S+)", env={**ENVIRON, **self.env})
         try:
-            body = {"event": "quiz", "name": "A", "email": "a@school.example", "school": "Test School"}
-            subprocess.run(["curl", "-sf", "--json", json.dumps(body), server.said[1] + "/register"],
+            body = {"event": "quiz", "name": "A", "email": "a@school.example",
+                    "school": "Test School"}
+            subprocess.run(
+                ["curl", "-sf", "--json", json.dumps(body), server.said[1] + "/register"],
                            check=True, capture_output=True, timeout=30)
         finally:
             server.stop()

@@ -111,7 +111,8 @@ def test_lastseat_has_a_race_that_is_found_told_and_replayed():
     program = str(BUILD / "examples/lastseat")
     found = subprocess.run([program], text=True, capture_output=True, timeout=60)
     assert found.returncode == 1
-    assert re.search(r"\* student 2 is put off at lastseat\.c:\d+ -> student 3 begins", found.stdout)
+    assert re.search(r"\* student 2 is put off at lastseat\.c:\d+ -> student 3 begins",
+                     found.stdout)
     wish = re.search(r"USH_REPLAY=(\S+)", found.stdout)[1]
     again = subprocess.run([program], text=True, capture_output=True, timeout=60,
                            env={**os.environ, "USH_REPLAY": wish})

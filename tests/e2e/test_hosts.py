@@ -4,9 +4,10 @@
     students -> nginx --http--> usher serve, mails --sql--> PostgreSQL ==sync==> PostgreSQL
                 Redis, mail sink <----------+
 
-A host is "gone" when its cable is pulled at the switch and what ran on it is killed: nobody is told,
-connections fall silent. The crowd of bench/rush.c goes on all the time, and its journal is compared
-with the database at the end: nothing that was acknowledged may be missing, nothing there twice.
+A host is "gone" when its cable is pulled at the switch and what ran on it is killed: nobody is
+told, connections fall silent. The crowd of bench/rush.c goes on all the time, and its journal is
+compared with the database at the end: nothing that was acknowledged may be missing, nothing there
+twice.
 
 Namespaces take rights that not every machine gives; there the tests are skipped and say so.
 """

@@ -1,4 +1,5 @@
-"""The lab's scenes show what they say, in a real run: each claim is asserted from what was measured.
+"""The lab's scenes show what they say, in a real run: each claim is asserted from what was
+measured.
 
 Runs are scaled, so that two seconds take a fiftieth; upper limits leave room for a busy machine,
 lower limits do not need any.
@@ -26,11 +27,13 @@ def lab(*args, ok=True):
 
 
 def run(scene, *args):
-    return json.loads(lab("run", scene, "--json", "--students", STUDENTS, "--scale", SCALE, *args).stdout)
+    return json.loads(
+        lab("run", scene, "--json", "--students", STUDENTS, "--scale", SCALE, *args).stdout)
 
 
 def measured(test):
-    """A claim about time, on a machine that may be busy with other things: it holds in one of three."""
+    """A claim about time, on a machine that may be busy with other things: it holds in one of
+    three."""
     @functools.wraps(test)
     def tried(*args, **kwargs):
         for _ in range(2):
@@ -90,7 +93,8 @@ def test_a_model_takes_as_many_rounds_as_it_must(scene, options, calls, threads,
 
 @measured
 def test_one_process_makes_the_hundredth_wait_two_hundred_seconds():
-    [row] = json.loads(lab("run", "blocking", "--json", "--students", 100, "--scale", 100).stdout)["rows"]
+    said = lab("run", "blocking", "--json", "--students", 100, "--scale", 100)
+    [row] = json.loads(said.stdout)["rows"]
     assert 200 <= row["last, s"] < 260
 
 
@@ -196,7 +200,8 @@ def test_the_explorer_is_a_command():
     again = lab("explore", "deadlock", "--replay", told["schedule"], ok=False).stdout
     assert "schedule 1 fails" in again and 'waits for mutex "ledger" held by' in again
     held = lab("explore", "deadlock-ordered", "--strategy", "all").stdout
-    assert re.fullmatch(r"deadlock-ordered: holds under \d+ schedules, and there are no others\n", held)
+    assert re.fullmatch(r"deadlock-ordered: holds under \d+ schedules, and there are no others\n",
+                        held)
     assert "there are await-race, " in lab("explore", "nosuch", ok=False).stderr
     assert "no schedule" in lab("explore", "deadlock", "--replay", "x", ok=False).stderr
     assert "--strategy is" in lab("explore", "deadlock", "--strategy", "x", ok=False).stderr
@@ -219,7 +224,8 @@ def test_a_scene_is_run_for_a_page_without_scripts(page):
     assert "static int serve(struct lab *l, int worker)" in shown
     assert page.get("/scene/nosuch").status == 404
     assert "This run failed" in page.get("/scene/tasks?students=0&part=1").text
-    assert page.get("/").text.count('<section class="scene"') == len(json.loads(lab("--json").stdout))
+    assert page.get("/").text.count('<section class="scene"') == len(
+        json.loads(lab("--json").stdout))
 
 
 def test_the_page_is_for_phone_keyboard_and_eye(page, tmp_path):
@@ -246,4 +252,5 @@ def test_the_page_is_for_phone_keyboard_and_eye(page, tmp_path):
         assert "students=7" not in b.driver.current_url
         # And all of them run by themselves as they come into view.
         b.open(f"http://127.0.0.1:{page.port}/#tasks")
-        wait_for("the scene in view", lambda: b.driver.find_elements("css selector", "#tasks .result svg"), 60)
+        wait_for("the scene in view",
+                 lambda: b.driver.find_elements("css selector", "#tasks .result svg"), 60)

@@ -1,5 +1,5 @@
-"""Mails that wait: held back by hand, by a limit, or because the mail server has had enough. Nothing
-fails by it, no attempt is spent, and what waits survives the server."""
+"""Mails that wait: held back by hand, by a limit, or because the mail server has had enough.
+Nothing fails by it, no attempt is spent, and what waits survives the server."""
 
 import json
 import socket
@@ -22,7 +22,8 @@ def sink(tmp_path):
 
 def serve(fest, sink, **env):
     return fest.serve("--workers", "1", env={
-        "USHER_MAIL_URL": sink.url, "USHER_MAIL_FROM": "desk@example.org", "USHER_MAIL_WORKERS": "2",
+        "USHER_MAIL_URL": sink.url, "USHER_MAIL_FROM": "desk@example.org",
+        "USHER_MAIL_WORKERS": "2",
         "USHER_LIMIT_ADDR": "off", "USHER_LIMIT_EMAIL": "off", **env})
 
 
@@ -32,7 +33,8 @@ def status(fest):
 
 def jobs(fest):
     with fest.database() as db:
-        return db.execute("SELECT kind, lane, state, claim, failures, unknowns FROM jobs").fetchall()
+        return db.execute(
+            "SELECT kind, lane, state, claim, failures, unknowns FROM jobs").fetchall()
 
 
 def test_held_back_by_hand(fest, sink):

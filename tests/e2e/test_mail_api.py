@@ -1,5 +1,5 @@
-"""Mails through a provider's HTTP API: the request as documented, a class for every answer, a second
-request that makes no second mail, and an API that takes two seconds and slows nobody."""
+"""Mails through a provider's HTTP API: the request as documented, a class for every answer, a
+second request that makes no second mail, and an API that takes two seconds and slows nobody."""
 
 import collections
 import concurrent.futures
@@ -68,7 +68,8 @@ def serve(fest, url, **env):
 
 def jobs(fest):
     with fest.database() as db:
-        return db.execute("SELECT id, state, failures, unknowns, crashes, note FROM jobs").fetchall()
+        return db.execute(
+            "SELECT id, state, failures, unknowns, crashes, note FROM jobs").fetchall()
 
 
 def state(fest):
@@ -169,26 +170,31 @@ def test_killed_while_sending(fest, api, forgets):
 @pytest.mark.on("sqlite")
 def test_tls_and_the_test_mail(fest, api, tmp_path):
     cert = tmp_path / "cert.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
                     "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem",
                     "-out", "crt.pem"], cwd=tmp_path, check=True, stderr=subprocess.DEVNULL)
     cert.write_text((tmp_path / "key.pem").read_text() + (tmp_path / "crt.pem").read_text())
     a = api("--cert", str(cert), "--token", TOKEN)
-    env = {"USHER_MAIL_URL": a.url, "USHER_MAIL_TOKEN": TOKEN, "USHER_BASE_URL": "https://f.example"}
+    env = {"USHER_MAIL_URL": a.url, "USHER_MAIL_TOKEN": TOKEN,
+           "USHER_BASE_URL": "https://f.example"}
 
     def test_mail(code, **more):
-        done = fest.usher("mail", "test", "me@x.example", "--json", check=False, env={**env, **more})
+        done = fest.usher("mail", "test", "me@x.example", "--json", check=False,
+                          env={**env, **more})
         assert done.returncode == code, done.stderr
         return json.loads(done.stdout)
 
     assert test_mail(1)["result"] == "later", "the certificate is nobody's"
     known = {"USHER_MAIL_CA_FILE": str(cert)}
     said = test_mail(0, **known)
-    assert said["result"] == "taken" and said["through"] == a.url and said["answer"].startswith("202")
+    assert said["result"] == "taken" and said["through"] == a.url
+    assert said["answer"].startswith("202")
     assert test_mail(1, **known, USHER_MAIL_TOKEN="no")["result"] == "settings"
     (first, _) = a.requests()
     assert Mail(first["bytes"].encode()).to == "me@x.example"
-    assert first["message_id"] == f"<{said['message_id']}>" and first["message_id"].endswith("@f.example>")
+    assert first["message_id"] == f"<{said['message_id']}>"
+    assert first["message_id"].endswith("@f.example>")
 
 
 # ---- two seconds ---------------------------------------------------------------------------------
@@ -243,7 +249,8 @@ def test_a_route_that_awaits_it(api, tmp_path, workers, requests):
                                "--workers", str(workers)])
     try:
         began = time.monotonic()
-        asked = head("Connection: close", method="POST", target="/mails/asha@school.example").encode()
+        asked = head("Connection: close", method="POST",
+                     target="/mails/asha@school.example").encode()
         answers = converse_all(server.port, [asked] * requests)
         took = time.monotonic() - began
     finally:

@@ -1,5 +1,6 @@
-"""A mail server that refuses, tempfails, hangs up and hangs, by recipient: each row says what became
-of its mail, and every second copy is one that a row announced. What is done in order makes none."""
+"""A mail server that refuses, tempfails, hangs up and hangs, by recipient: each row says what
+became of its mail, and every second copy is one that a row announced. What is done in order makes
+none."""
 
 import contextlib
 import signal
@@ -43,7 +44,8 @@ def register(server, local):
 def rows(fest):
     """Every job with the address it was sent to."""
     with fest.database() as db:
-        return db.execute("SELECT jobs.id, state, failures, unknowns, crashes, note, email FROM jobs"
+        return db.execute(
+            "SELECT jobs.id, state, failures, unknowns, crashes, note, email FROM jobs"
                           " JOIN participants ON registration_id = subject").fetchall()
 
 

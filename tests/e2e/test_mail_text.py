@@ -94,8 +94,8 @@ def test_what_was_typed_is_what_is_read(fest, tmp_path):
 
 
 def sender(raw):
-    """The display name. Python's newer reader puts a space between adjacent encoded words of a name,
-    against RFC 2047 §6.2; its older one does not."""
+    """The display name. Python's newer reader puts a space between adjacent encoded words of a
+    name, against RFC 2047 §6.2; its older one does not."""
     value = str(make_header(decode_header(email.message_from_bytes(raw)["From"])))
     return re.fullmatch(r"(.*?)\s*<usher@localhost>", value.replace("\r\n", ""), re.S)[1]
 

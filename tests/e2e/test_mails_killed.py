@@ -81,7 +81,8 @@ def sink(tmp_path):
 
 def rows(fest):
     with fest.database() as db:
-        return db.execute("SELECT id, kind, state, crashes, unknowns, failures FROM jobs").fetchall()
+        return db.execute(
+            "SELECT id, kind, state, crashes, unknowns, failures FROM jobs").fetchall()
 
 
 def serve(fest, sink):
@@ -108,7 +109,8 @@ def check(fest, sink):
     assert all(len(same) == 1 for same in sink.bodies().values()), "all copies are the same bytes"
     unknowns = {row["id"]: row["unknowns"] for row in rows(fest)}
     for message, copies in accepted.items():
-        assert copies <= 1 + unknowns[job_of(message)], f"{message} came {copies} times, unannounced"
+        announced = unknowns[job_of(message)]
+        assert copies <= 1 + announced, f"{message} came {copies} times, unannounced"
     return accepted
 
 

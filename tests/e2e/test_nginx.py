@@ -79,7 +79,8 @@ def exchange(connection, method, path, body, headers):
 
 
 class Deployment:
-    """nginx with the server that stands behind it: Usher on its socket, unless `servers` are named."""
+    """nginx with the server that stands behind it: Usher on its socket, unless `servers` are
+    named."""
 
     def __init__(self, folder, servers=()):
         self.folder, self.nginx, self.usher = folder, None, None
@@ -94,7 +95,8 @@ class Deployment:
     def start_usher(self, fest, **env):
         self.usher = Behind(fest.folder, [str(USHER), "serve", "--workers", "2"], {
             **fest.env, "USHER_LISTEN": f"unix:{self.folder}/http.sock",
-            "USHER_TRUSTED_PROXIES": "unix", "USHER_BASE_URL": f"https://127.0.0.1:{self.site.port}",
+            "USHER_TRUSTED_PROXIES": "unix",
+            "USHER_BASE_URL": f"https://127.0.0.1:{self.site.port}",
             **env})
         return self
 
@@ -145,7 +147,8 @@ def test_form_ticket_and_mail(fest, deploy):
     assert again.headers["idempotent-replayed"] == "true" and again.json["id"] == answer.json["id"]
     redirect = http.client.HTTPConnection("127.0.0.1", d.redirect, timeout=20)
     moved = exchange(redirect, "GET", "/e/robo-race?x=1", None, {"Host": "fest.example"})
-    assert (moved.status, moved.headers["location"]) == (308, "https://fest.example/e/robo-race?x=1")
+    assert (moved.status, moved.headers["location"]) == (308,
+                                                         "https://fest.example/e/robo-race?x=1")
 
 
 def test_a_foreign_page_cannot_send_the_form(fest, deploy):
@@ -153,7 +156,8 @@ def test_a_foreign_page_cannot_send_the_form(fest, deploy):
     d = deploy()
     form = Browser(d.site).open(f"/e/{RACE}/register").form("Register")
     fields = list(form.fields.items())
-    assert d.site.form(f"/e/{RACE}/register", fields, {"Origin": "https://evil.example"}).status == 403
+    assert d.site.form(f"/e/{RACE}/register", fields,
+                       {"Origin": "https://evil.example"}).status == 403
 
 
 class InPlace:
@@ -216,7 +220,8 @@ def test_what_a_client_writes_about_itself_is_not_passed_on(in_place):
     line, *fields = came.split(b"\r\n\r\n")[0].decode().split("\r\n")
     assert line == "POST /register HTTP/1.1"
     fields = [tuple(f.lower().split(": ", 1)) for f in fields]
-    assert sorted(f for f in fields if "forwarded" in f[0] or f[0] in ("host", "connection", "a_b")) \
+    assert sorted(f for f in fields if "forwarded" in f[0] or
+                  f[0] in ("host", "connection", "a_b")) \
         == [("host", "127.0.0.1"), ("x-forwarded-for", "127.0.0.1"),
             ("x-forwarded-host", "127.0.0.1"), ("x-forwarded-proto", "https")]
 
@@ -281,7 +286,8 @@ def test_http_2_and_the_certificate(fest, deploy):
     d = deploy()
 
     def curl(*options):
-        return subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_version} %{http_code}",
+        return subprocess.run(
+            ["curl", "-s", "-o", "/dev/null", "-w", "%{http_version} %{http_code}",
                                *options, f"https://127.0.0.1:{d.site.port}/"], text=True,
                               capture_output=True, timeout=20)
     assert curl("--cacert", d.folder / "cert.pem").stdout == "2 200"
@@ -382,7 +388,8 @@ def test_the_unit_is_sound_and_closed(tmp_path):
     verified = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], env=env, text=True,
                               capture_output=True)
     assert "usher.service" not in verified.stderr, verified.stderr
-    judged = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", unit],
+    judged = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20", unit],
                             env=env, text=True, capture_output=True)
     assert judged.returncode == 0, judged.stdout + judged.stderr
 

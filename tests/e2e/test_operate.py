@@ -1,4 +1,5 @@
-"""What docs/operate.md tells operators to do, done: the copy of the database beside a running server."""
+"""What docs/operate.md tells operators to do, done: the copy of the database beside a running
+server."""
 
 import concurrent.futures
 import contextlib
@@ -36,7 +37,8 @@ def test_a_copy_made_in_a_rush_is_whole(fest):
     assert rush.until(1500)
     before = count_rows(fest.folder / "usher.db")
     sql = documented(r'sqlite3 -readonly \S+ "([^"]*)"').replace("/var/lib/usher/", "")
-    subprocess.run(["sqlite3", "-readonly", "usher.db", sql], cwd=fest.folder, check=True, timeout=60)
+    subprocess.run(["sqlite3", "-readonly", "usher.db", sql], cwd=fest.folder, check=True,
+                   timeout=60)
     count = rush.end()
     assert count["broken"] == count["overloaded"] == 0
     shutil.copy(fest.folder / "usher.key", fest.folder / "copy.key")
@@ -48,7 +50,8 @@ def test_a_copy_made_in_a_rush_is_whole(fest):
 
 def settings_of_help():
     """(name, default, when it is read) of each setting, in order."""
-    text = subprocess.run([USHER, "serve", "--help"], text=True, capture_output=True, check=True).stdout
+    text = subprocess.run([USHER, "serve", "--help"], text=True, capture_output=True,
+                          check=True).stdout
     rows = re.findall(r"^      (USHER_[A-Z_]+)(?:\[_FILE\])?(?:, default ([^,\n]*))?"
                       r"(, read at start only)?$", text, flags=re.M)
     assert len(rows) == len(re.findall("^      USHER_", text, flags=re.M)) > 30
@@ -57,7 +60,8 @@ def settings_of_help():
 
 def test_every_setting_is_explained():
     text = (ROOT / "docs/operate.md").read_text().split("## 10. Every setting")[1]
-    rows = re.findall(r"^\| `(USHER_[A-Z_]+)` \| ([^|]*) \| (start|reload) \| (same|own) \| (.+) \|$",
+    rows = re.findall(
+        r"^\| `(USHER_[A-Z_]+)` \| ([^|]*) \| (start|reload) \| (same|own) \| (.+) \|$",
                       text, flags=re.M)
     assert [row[:3] for row in rows] == settings_of_help()
 

@@ -37,7 +37,8 @@ class Rush:
         self.fest, self.server, self.path, self.at = fest, server, fest.folder / "journal", 0
         self.answers = 0
         self.process = subprocess.Popen(
-            [BUILD / "bench/rush", "--port", str(server.port), "--event", RACE, "--total", str(total),
+            [BUILD / "bench/rush", "--port", str(server.port), "--event", RACE, "--total",
+             str(total),
              "--connections", "128", "--repeat", "15", "--retry-ms", "50",
              "--journal", self.path, *options],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -132,7 +133,7 @@ def test_cancelling_and_growing_during_the_rush(fest):
         assert db.execute("SELECT taken FROM event_seats").fetchone()[0] == 100 + 20 * raised
 
 
-# ---- stopping and starting ---------------------------------------------------------------------------
+# ---- stopping and starting -----------------------------------------------------------------------
 
 
 def test_killed_master(fest):
@@ -143,7 +144,8 @@ def test_killed_master(fest):
     server.process.kill()
     server.process.wait()
     started = time.monotonic()
-    wait_for("all have ended", lambda: not [p for p in family if pathlib.Path(f"/proc/{p}").exists()], 5)
+    wait_for("all have ended",
+             lambda: not [p for p in family if pathlib.Path(f"/proc/{p}").exists()], 5)
     assert time.monotonic() - started < at_most(2)
     again = fest.serve("--workers", "1")
     assert again.register(RACE, 1).status == 201, "and the next server finds no lock"
@@ -185,7 +187,8 @@ def post(port, number):
     body = json.dumps({"event": RACE, "name": f"S{number}", "email": f"s{number}@school.example"})
     c = socket.create_connection(("127.0.0.1", port), 20)
     c.sendall(f"POST /register HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-              f"Idempotency-Key: key-of-{number:04}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+              f"Idempotency-Key: key-of-{number:04}\r\n"
+              f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
     return c
 
 
@@ -221,7 +224,7 @@ def test_stop_answers_what_was_begun(fest, signum):
         assert db.execute("SELECT count(*) FROM registrations").fetchone()[0] == 64
 
 
-# ---- more than fits -------------------------------------------------------------------------------
+# ---- more than fits ------------------------------------------------------------------------------
 
 
 def test_a_full_queue_answers_at_once(fest):
@@ -242,8 +245,10 @@ def test_a_full_queue_answers_at_once(fest):
     assert sorted(r.status for r in replies) == [201] * (12 - refused) + [503] * refused
     for reply in replies:
         if reply.status == 503:
-            assert reply.json["code"] == "overloaded" and 1 <= int(reply.headers["retry-after"]) <= 8
-    assert page.status == 503 and "Nothing is lost" in page.text and page.value("name") == "Asha Rao"
+            assert reply.json["code"] == "overloaded"
+            assert 1 <= int(reply.headers["retry-after"]) <= 8
+    assert page.status == 503 and "Nothing is lost" in page.text
+    assert page.value("name") == "Asha Rao"
     assert page.value("rid") == form.fields["rid"] and 1 <= int(page.headers["retry-after"]) <= 8
     assert "Confirmed" in Browser(server).submit(page.form("Try again")).text
     for i in range(12):
@@ -251,7 +256,7 @@ def test_a_full_queue_answers_at_once(fest):
     assert fest.usher("verify").returncode == 0
 
 
-# ---- the disk ------------------------------------------------------------------------------------------
+# ---- the disk ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -261,7 +266,8 @@ def small_disk(tmp_path, fest):
         pytest.skip("mounting a small file system needs root")
     at = tmp_path / "disk"
     at.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", at], capture_output=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", at],
+                          capture_output=True)
     if done.returncode != 0:
         pytest.skip("no file system can be mounted here")
     fest.env["USHER_DATABASE_URL"] = f"sqlite:{at}/usher.db"

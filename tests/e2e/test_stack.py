@@ -92,7 +92,8 @@ def test_a_part_that_does_not_start():
     """nginx, the last one, finds its port taken: those before it are stopped again."""
     folder = new_folder("usher-test-")
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        run = subprocess.run([ROOT / "tools/stack", "--port", str(taken.getsockname()[1])], text=True,
+        run = subprocess.run([ROOT / "tools/stack", "--port", str(taken.getsockname()[1])],
+                             text=True,
                              capture_output=True, timeout=60, cwd=folder,
                              env={**ENVIRON, "TMPDIR": str(folder)})
     assert run.returncode == 1 and "Address already in use" in run.stderr, run.stderr

@@ -139,12 +139,14 @@ def test_what_is_refused_is_refused_at_every_door(fest, text, case):
 def test_broken_utf_8_and_lone_surrogates(text):
     head = {"Content-Type": "application/json"}
     body = b'{"event":"text","email":"a@school.example","name":"%s"}'
-    for broken in (b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\\ud800", b"\\u0000"):
+    for broken in (b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\\ud800",
+                   b"\\u0000"):
         reply = text.server.request("POST", "/register", body % broken, head)
         assert reply.status in (400, 422), (broken, reply.text)
     form = text.open(f"/e/{EVENT}/register").form("Register")
     reply = text.server.request(
-        "POST", form.action, b"name=%FF&email=a%40school.example&rid=" + form.fields["rid"].encode(),
+        "POST", form.action,
+        b"name=%FF&email=a%40school.example&rid=" + form.fields["rid"].encode(),
         {"Content-Type": "application/x-www-form-urlencoded"})
     assert reply.status in (400, 422)
 
