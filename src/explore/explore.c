@@ -13,7 +13,8 @@
  * A failure, whoever found it, is turned into such a list, shrunk, told and printed.
  *
  * Invariants
- *  1. A run is decided by its plan alone (seed, order, calm or not, list) and the options.
+ *  1. A run is decided by its plan (seed, order, calm or not, cut, list), the options and, for PCT,
+ *     the length of the runs before: nothing that differs from one exploration to the next.
  *  2. What is told is what the shrunk list does, not what was found first.
  *  3. A schedule that takes two ways is a failure of its own kind and is not shrunk: nothing that
  *     follows from it could be trusted.

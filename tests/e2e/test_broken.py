@@ -18,13 +18,20 @@ LIMIT_S = at_most(20)
 BATCH, SYNC, OPS = "src/task/batch.c", "src/task/sync.c", "src/jobs/ops.c"
 SEATS, PLACES, REGISTER = "app/domain/seats.c", "app/domain/places.c", "app/domain/register.c"
 # scenario -> test program, schedules at most
-SCENARIOS = {"sync": ("sync_test", 5000), "jobs": ("jobs_test", 1000),
+SCENARIOS = {"scope-calm": ("scope_test", 5000), "scope": ("scope_test", 5000),
+             "sync": ("sync_test", 5000), "jobs": ("jobs_test", 1000),
              "late-end": ("jobs_test", 300),
              "desk": ("app_desk_test", 300), "transfer": ("transfer_test", 5000),
              "door": ("app_door_test", 200),
              "drain": ("drain_test", 2000)}
 # what is broken, file, scenario, text, what it becomes
 BROKEN = [
+    ("a cancelled scope reaches into a shield", "src/task/scope.c", "scope-calm",
+     "        if (!inner->shield)\n", ""),
+    ("a scope opened in a cancelled one is not cancelled", "src/task/scope.c", "scope",
+     "        s->reason = s->outer->reason;\n", ""),
+    ("the last failure is told instead of the first", "src/task/scope.c", "scope-calm",
+     "        if (s->first_error == 0)\n", ""),
     ("a batch lets go of an item it has taken", BATCH, "sync",
      "    if (item->state != WAITING)\n        return false;\n", ""),
     ("a batch flushes once and forgets what came meanwhile", BATCH, "sync",
@@ -75,7 +82,7 @@ BROKEN = [
 ]
 STRATEGIES = ("random", "pct", "all")
 # Where a scenario draws a whole program, "all" would spend its schedules on small programs.
-DRAWN = ("jobs", "desk", "late-end", "door", "drain")
+DRAWN = ("scope", "scope-calm", "jobs", "desk", "late-end", "door", "drain")
 
 
 def build(name, path, program, old, new):

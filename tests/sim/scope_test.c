@@ -20,16 +20,9 @@
  */
 #include "../slow.h"
 #include "../unit/task/both.h"
+#include "explored.h"
 
 enum { SEEDS = 40000, STREAM_SEEDS = 5000, DEPTH_MAX = 3, STREAM_BYTES = 400 };
-
-/* Check writes to a file at each of its own assertions, also when it holds: here a million. */
-#define must(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            ck_abort_msg("seed %llu: %s", (unsigned long long)seed_now, #condition);               \
-    } while (0)
-static uint64_t seed_now;
 
 struct world {
     struct ush_mutex lock;
@@ -59,13 +52,13 @@ static int saw(int r)
 {
     int code = ush_cancelled();
     if (is_cancel_code(r))
-        must(r == code);
+        USH_HOLDS(r == code);
     else
-        must(ush_deadline_ns() >= ush_now_ns() - USH_MS);
+        USH_HOLDS(ush_deadline_ns() >= ush_now_ns() - USH_MS);
     if (code < 0) { /* perhaps set in the very moment in which the call succeeded */
-        must(ush_yield() == code);
-        must(ush_sleep(0) == code);
-        must(ush_cancelled() == code);
+        USH_HOLDS(ush_yield() == code);
+        USH_HOLDS(ush_sleep(0) == code);
+        USH_HOLDS(ush_cancelled() == code);
     }
     return r;
 }
@@ -92,7 +85,7 @@ static void spawn_children(struct world *w, struct ush_scope *s, struct family *
     for (uint32_t n = ush_sim_choose(4); n > 0 && w->begun < 40; n--) {
         int before = ush_cancelled();
         int r = ush_spawn(s, child, f);
-        must(r == (before < 0 ? -ECANCELED : 0));
+        USH_HOLDS(r == (before < 0 ? -ECANCELED : 0));
         if (r == 0) {
             w->begun++;
             w->live++;
@@ -108,17 +101,17 @@ static void explain(const struct family *f, const struct ush_scope *s)
     bool is_outers = !s->shield && s->outer && s->outer->reason == s->reason;
     switch ((enum ush_cancel_reason)s->reason) {
     case USH_CANCEL_DEADLINE:
-        must(ush_now_ns() >= s->deadline_ns);
+        USH_HOLDS(ush_now_ns() >= s->deadline_ns);
         break;
     case USH_CANCEL_SIBLING:
-        must((f->first_failure < 0 && !s->keep_going) || is_outers);
+        USH_HOLDS((f->first_failure < 0 && !s->keep_going) || is_outers);
         break;
     case USH_CANCEL_ASKED:
-        must(f->was_asked || is_outers);
+        USH_HOLDS(f->was_asked || is_outers);
         break;
     default:
-        must(s->reason == USH_CANCEL_NONE);
-        must(s->shield || s->outer->reason == USH_CANCEL_NONE);
+        USH_HOLDS(s->reason == USH_CANCEL_NONE);
+        USH_HOLDS(s->shield || s->outer->reason == USH_CANCEL_NONE);
     }
 }
 
@@ -138,11 +131,11 @@ static int family_life(struct world *w, int depth)
     struct family f = {.world = w, .scope = &s, .depth = depth};
     ush_scope_open(&s, &o);
     if (!o.shield) {
-        must(ush_deadline_ns() <= outer_deadline);
+        USH_HOLDS(ush_deadline_ns() <= outer_deadline);
         if (around < 0)
-            must(ush_cancelled() == around);
+            USH_HOLDS(ush_cancelled() == around);
     } else if (o.deadline_ns > ush_now_ns()) {
-        must(ush_cancelled() == 0);
+        USH_HOLDS(ush_cancelled() == 0);
     }
     spawn_children(w, &s, &f);
     int mine = act(w, depth + 1);
@@ -152,20 +145,20 @@ static int family_life(struct world *w, int depth)
     }
 
     int r = ush_scope_close(&s);
-    must(f.live == 0);
+    USH_HOLDS(f.live == 0);
     if (w->is_calm)
         explain(&f, &s);
     if (f.first_failure < 0) {
-        must(r == f.first_failure);
+        USH_HOLDS(r == f.first_failure);
         if (!o.keep_going)
-            must(s.reason != USH_CANCEL_NONE);
+            USH_HOLDS(s.reason != USH_CANCEL_NONE);
     } else if (f.was_cut) {
-        must(r == (s.reason == USH_CANCEL_DEADLINE ? -ETIMEDOUT : -ECANCELED));
+        USH_HOLDS(r == (s.reason == USH_CANCEL_DEADLINE ? -ETIMEDOUT : -ECANCELED));
     } else {
-        must(r == 0);
+        USH_HOLDS(r == 0);
     }
     if (around < 0)
-        must(ush_cancelled() == around);
+        USH_HOLDS(ush_cancelled() == around);
     return ush_sim_choose(3) == 0 ? (r < 0 ? r : mine) : 0;
 }
 
@@ -174,9 +167,9 @@ static int locked(struct world *w)
     int r = saw(ush_mutex_lock(&w->lock));
     if (r < 0)
         return r;
-    must(w->in_lock++ == 0);
+    USH_HOLDS(w->in_lock++ == 0);
     r = ush_sim_choose(2) ? ush_yield() : ush_sleep(ush_sim_choose(2) * USH_MS);
-    must(--w->in_lock == 0);
+    USH_HOLDS(--w->in_lock == 0);
     ush_mutex_unlock(&w->lock);
     return r;
 }
@@ -188,8 +181,8 @@ static int wait_in_vain(struct world *w)
     int64_t deadline = ush_now_ns() + ush_sim_choose(4) * USH_MS;
     ush_scope_open(&s, &(struct ush_scope_options){.deadline_ns = deadline, .name = "in vain"});
     int r = saw(ush_sim_choose(2) ? ush_event_wait(&w->never) : ush_park_until_cancelled());
-    must(is_cancel_code(r));
-    must(ush_scope_close(&s) == 0); /* it had no children that could be cut */
+    USH_HOLDS(is_cancel_code(r));
+    USH_HOLDS(ush_scope_close(&s) == 0); /* it had no children that could be cut */
     return 0;
 }
 
@@ -227,63 +220,40 @@ static int program(void *arg)
     ush_mutex_init(&w->lock, "lock");
     ush_event_init(&w->never, "never");
     family_life(w, 0);
-    must(w->live == 0);
-    must(w->lock.holder == NULL);
-    must(ush_loop_stats().tasks == 1);
+    USH_HOLDS(w->live == 0);
+    USH_HOLDS(w->lock.holder == NULL);
+    USH_HOLDS(ush_loop_stats().tasks == 1);
     return 0;
 }
 
-static struct ush_sim_options options_of(uint64_t seed)
+/* True while the backend cancels nothing. */
+static bool is_calm;
+
+static int fresh_program(void *unused __attribute__((unused)))
 {
-    static const uint32_t permille[] = {0, 10, 100};
-    return (struct ush_sim_options){
-        .seed = seed,
-        .order = (enum ush_sim_order)(seed % 3),
-        .cancel_permille = permille[seed / 3 % 3],
-    };
+    struct world w = {.is_calm = is_calm};
+    return program(&w);
 }
 
-static void run_once(const struct ush_sim_options *o, ush_fn fn, struct ush_sim_report *ret)
-{
-    seed_now = o->seed;
-    struct world w = {.is_calm = o->cancel_permille == 0 && o->cancel_at == 0};
-    int r = ush_sim_run(o, fn, &w, ret);
-    if (r != 0 || ret->text[0])
-        ck_abort_msg("seed %llu: %d %s", (unsigned long long)o->seed, r, ret->text);
-}
-
+/* Calm runs, in which every reason has its cause in the program, and stormy ones. */
 START_TEST(rules_hold_over_seeds)
 {
-    uint64_t suspensions = 0, distinct = 0, last = 0;
-    for (uint64_t seed = 1; seed <= (uint64_t)fewer(SEEDS); seed++) {
-        struct ush_sim_options o = options_of(seed);
-        struct ush_sim_report report, again;
-        run_once(&o, program, &report);
-        suspensions += report.suspensions;
-        distinct += report.hash != last;
-        last = report.hash;
-        if (seed % 16 != 0)
-            continue;
-        run_once(&o, program, &again);
-        ck_assert_msg(report.hash == again.hash && report.decisions == again.decisions,
-                      "seed %llu is not reproducible", (unsigned long long)seed);
-    }
+    is_calm = _i == 0;
+    const struct ush_explore_options o = {.name = is_calm ? "scope-calm" : "scope",
+                                          .schedules = is_calm ? SEEDS / 3 : SEEDS * 2 / 3,
+                                          .sim.cancel_permille = is_calm ? 0 : 60};
+    struct ush_explore_report report = explored(&o, fresh_program, NULL);
     /* The test would be worth nothing if the programs were all trivial. */
-    ck_assert_uint_gt(suspensions, (uint64_t)fewer(SEEDS) * 10);
-    ck_assert_uint_gt(distinct, (uint64_t)fewer(SEEDS) * 9 / 10);
+    ck_assert_uint_gt(report.choices, report.schedules * 10);
 }
 END_TEST
 
 START_TEST(cancelled_at_each_suspension)
 {
-    for (uint64_t seed = 1; seed <= (uint64_t)fewer(500); seed++) {
-        struct ush_sim_options o = {.seed = seed * 7919, .order = USH_SIM_RANDOM};
-        struct ush_sim_report report;
-        run_once(&o, program, &report);
-        /* A cancelled run may have fewer or more of them: until the place is beyond the end. */
-        for (o.cancel_at = 1; o.cancel_at <= report.suspensions; o.cancel_at++)
-            run_once(&o, program, &report);
-    }
+    is_calm = false;
+    const struct ush_explore_options o = {
+        .name = "scope-cut", .strategy = USH_EXPLORE_CUT, .schedules = SEEDS};
+    explored(&o, fresh_program, NULL);
 }
 END_TEST
 
@@ -304,7 +274,7 @@ static int writer(void *arg)
         size_t part = 1 + ush_sim_choose(60);
         if (part > STREAM_BYTES - sent)
             part = STREAM_BYTES - sent;
-        must(ush_send(fd, bytes + sent, part) == (ssize_t)part);
+        USH_HOLDS(ush_send(fd, bytes + sent, part) == (ssize_t)part);
         sent += part;
         ush_sleep(ush_sim_choose(3) * USH_MS);
     }
@@ -315,27 +285,27 @@ static int reader(void *arg)
 {
     (void)arg;
     int fds[2];
-    must(ush_socketpair(fds) == 0);
+    USH_HOLDS(ush_socketpair(fds) == 0);
     struct ush_scope all;
     ush_scope_open(&all, NULL);
     ush_spawn(&all, writer, &fds[1]);
     size_t got = 0;
     for (ssize_t n = -1; n != 0;) {
         struct ush_scope some;
-        int64_t deadline = ush_now_ns() + ush_sim_choose(4) * USH_MS / 2;
+        int64_t deadline = ush_now_ns() + (3 - ush_sim_choose(4)) * (int64_t)USH_MS / 2;
         ush_scope_open(&some, &(struct ush_scope_options){.deadline_ns = deadline});
         char bytes[50];
         n = ush_recv(fds[0], bytes, 1 + ush_sim_choose(sizeof bytes));
         ush_scope_close(&some);
         for (ssize_t i = 0; i < n; i++)
-            must(bytes[i] == byte_at(got++));
+            USH_HOLDS(bytes[i] == byte_at(got++));
         if (n < 0) {
-            must(n == -ETIMEDOUT);
+            USH_HOLDS(n == -ETIMEDOUT);
             ush_sleep(USH_MS / 4); /* or deadlines that have passed already never let time go on */
         }
     }
-    must(got == STREAM_BYTES);
-    must(ush_scope_close(&all) == 0);
+    USH_HOLDS(got == STREAM_BYTES);
+    USH_HOLDS(ush_scope_close(&all) == 0);
     ush_close(fds[0]);
     ush_close(fds[1]);
     return 0;
@@ -343,16 +313,12 @@ static int reader(void *arg)
 
 START_TEST(no_byte_is_lost)
 {
-    for (uint64_t seed = 1; seed <= (uint64_t)fewer(STREAM_SEEDS); seed++) {
-        struct ush_sim_options o = {
-            .seed = seed,
-            .order = (enum ush_sim_order)(seed % 3),
-            .short_permille = 300,
-            .delay_ns_max = 2 * USH_MS,
-        };
-        struct ush_sim_report report;
-        run_once(&o, reader, &report);
-    }
+    const struct ush_explore_options o = {
+        .name = "stream",
+        .schedules = STREAM_SEEDS,
+        .sim = {.short_permille = 300, .delay_ns_max = 2 * USH_MS},
+    };
+    explored(&o, reader, NULL);
 }
 END_TEST
 
@@ -360,7 +326,7 @@ int main(void)
 {
     Suite *s = suite_create("sim/scope");
     TCase *tc = tcase_create("scope");
-    tcase_add_test(tc, rules_hold_over_seeds);
+    tcase_add_loop_test(tc, rules_hold_over_seeds, 0, 2);
     tcase_add_test(tc, cancelled_at_each_suspension);
     tcase_add_test(tc, no_byte_is_lost);
     suite_add_tcase(s, tc);
