@@ -250,10 +250,19 @@ int mail_compose(struct fest *f, enum mail_kind kind, int64_t job_id, int64_t cr
     if (rc == USH_ENOTFOUND || (rc >= 0 && (!view.people_count || !view.people[0].email.at)))
         return USH_EINVAL;
     USH_TRY(rc);
+    if (kind == MAIL_EVENT_CHANGED)
+        events_forget(f);
     USH_TRY(events_take(f, &list));
     const struct event_entry *e = event_find_id(list, registration_event_of(registration));
+    if (!e) { /* the list may be a second old, and the event younger */
+        events_give(list);
+        list = NULL;
+        events_forget(f);
+        USH_TRY(events_take(f, &list));
+        e = event_find_id(list, registration_event_of(registration));
+    }
     if (!e)
-        return USH_EINVAL;
+        return -EAGAIN; /* the database is away again, so the list is the old one */
     struct letter l = {.fest = f, .kind = kind, .event = &e->event, .view = &view};
     if (!choose_words(&l))
         return USH_EINVAL;
