@@ -28,7 +28,9 @@ class Worker:
             [str(USHER), "worker"], cwd=fest.folder, env={**ENVIRON, **fest.env, **env}, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log)
         said = self.process.stdout.readline()
-        assert re.fullmatch(r"Usher sends mails for postgresql://\S+; pid \d+\n", said), said
+        if not re.fullmatch(r"Usher sends mails for postgresql://\S+; pid \d+\n", said):
+            self.kill()
+            raise AssertionError(said)
 
     def kill(self):
         """All of it, as when its host goes."""
