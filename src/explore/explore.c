@@ -142,18 +142,22 @@ static enum ush_explore_fault walk(struct ush__exploration *x, struct ush__plan 
     return USH_EXPLORE_HELD;
 }
 
-/* Each seed's walk whole, and then cut at each of its suspensions. */
+/* Each seed's walk whole, and then cut at each of its suspensions, or at as many of them, evenly
+ * spread, as there are schedules left. */
 static enum ush_explore_fault cut(struct ush__exploration *x, struct ush__plan *ret_plan)
 {
     for (uint64_t seed = x->o.seed; x->runs < x->o.schedules; seed++) {
-        uint64_t suspensions = 1;
+        uint64_t suspensions = 1, step = 1;
         *ret_plan = (struct ush__plan){.seed = seed, .order = USH_SIM_RANDOM};
-        for (; ret_plan->cancel_at <= suspensions; ret_plan->cancel_at++) {
+        for (; ret_plan->cancel_at <= suspensions && x->runs < x->o.schedules;
+             ret_plan->cancel_at += (uint32_t)step) {
             enum ush_explore_fault fault = run_counted(x, ret_plan);
             if (fault != USH_EXPLORE_HELD)
                 return fault;
-            if (ret_plan->cancel_at == 0)
+            if (ret_plan->cancel_at == 0) {
                 suspensions = x->sim.suspensions;
+                step = suspensions / (x->o.schedules - x->runs + 1) + 1;
+            }
         }
     }
     return USH_EXPLORE_HELD;
