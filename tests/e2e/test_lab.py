@@ -153,6 +153,7 @@ def test_a_cap_is_how_all_get_done():
     assert capped["refused"] == 0 and capped["at the peer"] == 8
 
 
+@measured
 def test_an_update_is_lost_and_each_defence_holds():
     (bare, *defended), _, _ = rows("lost-update")
     assert bare["100 becomes"] == 101 and bare["rounds lost"] > 0

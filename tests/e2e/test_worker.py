@@ -160,7 +160,7 @@ def test_sends_what_the_server_does_not(rush):
         subprocess.run(["kill", "-KILL", str(child)], check=True)
     assert r.quickest(3) < LATE_S
     r.stop()
-    r.check()
+    r.check(crashes=1)  # it may have been at a mail when it was killed
 
 
 @pytest.mark.on("postgresql")
