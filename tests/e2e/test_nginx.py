@@ -372,10 +372,22 @@ def test_usher_away_and_back(fest, deploy):
     assert d.site.register(RACE, 1, key="a-key-of-mine").status == 201
 
 
-def test_the_example_settings_are_settings():
-    run = subprocess.run([str(USHER), "version", "--config", "deploy/usher.env.example"], cwd=ROOT,
-                         env=ENVIRON, text=True, capture_output=True)
-    assert run.returncode == 0, run.stderr
+def test_the_example_settings_are_settings(tmp_path):
+    """As they are, and with those for several hosts in place of their namesakes."""
+    one = (ROOT / "deploy/usher.env.example").read_text()
+    others = re.findall(r"^# (USHER_\w+)=(.*)$", one.split("One of several hosts")[1], re.M)
+    several = re.sub(r"^USHER_(LISTEN|TRUSTED_PROXIES|DATABASE_URL)=.*$", "", one, flags=re.M)
+    for name, value in others[:4]:
+        if name.endswith("_FILE"):
+            (tmp_path / "url").write_text("postgresql://usher:x@10.0.0.21,10.0.0.22/usher")
+            value = tmp_path / "url"
+        several += f"{name}={value}\n"
+    assert len(others) >= 4
+    for text in (one, several):
+        (tmp_path / "usher.env").write_text(text)
+        run = subprocess.run([str(USHER), "version", "--config", tmp_path / "usher.env"], env=ENVIRON,
+                             text=True, capture_output=True)
+        assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")

@@ -27,9 +27,9 @@ class Manager:
         return next(word for word in iter(self.hear, None) if word != "WATCHDOG=1")
 
 
-@pytest.fixture(params=["file", "name"])
+@pytest.fixture
 def manager(request, tmp_path):
-    if request.param == "file":
+    if getattr(request, "param", "file") == "file":
         m = Manager(str(tmp_path / "notify"))
         m.variable = m.address
     else:
@@ -49,6 +49,7 @@ def serve(fest, manager, watchdog_us=None):
     return fest.serve("--workers", "1", "--mail-workers", "0", env=env, wrapper=wrapper)
 
 
+@pytest.mark.parametrize("manager", ["file", "name"], indirect=True)
 def test_ready_reloading_stopping(fest, manager):
     server = serve(fest, manager)
     assert manager.hear() == "READY=1"
