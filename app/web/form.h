@@ -20,6 +20,7 @@ struct form_view {
     const struct register_form *form;
     const struct ush_faults *faults; /* 422: shown in a summary and at each field; or NULL */
     ush_text refusal;                /* 409: why there is no place */
+    ush_text pause;                  /* 429: for how long, in words */
     ush_text suggestion;             /* "gmail.com" for gmial.com */
     bool asks_update;                /* this tab has a place: change its details? */
     bool is_busy;                    /* 503: try again */

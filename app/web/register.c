@@ -16,6 +16,7 @@
 #include "web/access.h"
 #include "web/form.h"
 #include "web/handlers.h"
+#include "web/pages.h"
 
 /* Random, until the browser is closed; says nothing about who it is. A school's phones share one
  * address and are told apart by it. */
@@ -23,7 +24,8 @@
 
 enum { KEY_MIN = 8, KEY_MAX = 255, RID_BYTES = 16, RID_CHARS = 26 };
 
-static int spend_limits(struct ush_request *rq, ush_text email)
+/* 0, or for how many milliseconds this student has to wait. */
+static int64_t spend_limits(struct ush_request *rq, ush_text email)
 {
     struct limits *l = web_of(rq)->limits;
     int64_t now_ms = ush_wall_ms(), wait_ms = limits_ask(l, LIMIT_EMAIL, email, now_ms);
@@ -32,7 +34,7 @@ static int spend_limits(struct ush_request *rq, ush_text email)
         wait_ms = limits_spend(l, LIMIT_BROWSER, browser, now_ms);
     if (wait_ms == 0 && !is_local(rq->client))
         wait_ms = limits_spend(l, LIMIT_ADDRESS, network_of(rq->client), now_ms);
-    return wait_ms ? reply_limited(rq, wait_ms) : 0;
+    return wait_ms;
 }
 
 /* The key of draft-ietf-httpapi-idempotency-key-header-07, with or without its quotes. */
@@ -59,7 +61,6 @@ static int submit(struct ush_request *rq, const struct desk_request *dr, struct 
                   struct desk_answer *a)
 {
     struct web *w = web_of(rq);
-    USH_TRY(spend_limits(rq, dr->email));
     int r = desk_submit(&w->fest, dr, rq->arena, faults, a);
     if (r == 0 && a->outcome == SEATS_ALREADY_REGISTERED)
         limits_spend(w->limits, LIMIT_EMAIL, dr->email, ush_wall_ms());
@@ -102,6 +103,9 @@ static int register_json(struct ush_request *rq, struct desk_request *dr)
         return USH_ELIMIT;
     USH_TRY(read_key(rq, &dr->key));
     dr->source = SOURCE_API;
+    int64_t wait_ms = spend_limits(rq, dr->email);
+    if (wait_ms)
+        return reply_limited(rq, wait_ms);
     int r = submit(rq, dr, faults, &a);
     if (r == USH_EINVAL || (r == USH_ENOTFOUND && faults->count > 0))
         return ush_problem_faults(rq, faults);
@@ -276,6 +280,13 @@ int web_form_post(struct ush_request *rq)
     struct desk_request dr = DESK_REQUEST_OF(f, e->event.slug);
     dr.key = f->rid;
     dr.source = SOURCE_WEB;
+    int64_t wait_ms = spend_limits(rq, dr.email);
+    if (wait_ms) { /* everything typed stays */
+        v.status = 429;
+        v.pause = span_words(rq->arena, wait_ms);
+        reply_retry_after(rq, wait_ms);
+        return reply_form(rq, &v);
+    }
     int r = submit(rq, &dr, faults, &a);
     if (r == USH_EINVAL) {
         v.faults = faults;

@@ -385,8 +385,8 @@ def test_the_example_settings_are_settings(tmp_path):
     assert len(others) >= 4
     for text in (one, several):
         (tmp_path / "usher.env").write_text(text)
-        run = subprocess.run([str(USHER), "version", "--config", tmp_path / "usher.env"], env=ENVIRON,
-                             text=True, capture_output=True)
+        run = subprocess.run([str(USHER), "version", "--config", tmp_path / "usher.env"],
+                             env=ENVIRON, text=True, capture_output=True)
         assert run.returncode == 0, run.stderr
 
 

@@ -421,6 +421,7 @@ def test_one_browser_that_never_stops(fest):
     statuses = [pages[0].register("big", email=f"a{i}@school.example").status for i in range(25)]
     assert statuses == [200] * 20 + [429] * 5
     refused = pages[0].register("big", email="a25@school.example")
+    assert refused.value("email") == "a25@school.example", "what was typed stays"
     assert "again in" in refused.text and 1 <= int(refused.headers["retry-after"]) <= 60
     assert pages[1].register("big", email="b@school.example").status == 200, "another phone"
 
