@@ -186,3 +186,51 @@ def test_titles_come_through_the_import_to_page_mail_and_calendar(fest, kind):
         stored = cases[mail.to.split("@")[0]][1]
         assert stored in mail.subject, (mail.to, mail.subject)
         assert mail.subject.startswith("Your place: "), "nobody's title makes another subject"
+
+
+# ---- addresses, phones, schools ------------------------------------------------------------------
+
+ADDRESSES = {
+    "asha@münchen.example": "asha@münchen.example",
+    " asha@school.example ": "asha@school.example",
+    "mailto:mia@school.example": "mia@school.example",
+    "O'Brien+fest@school.example": "O'Brien+fest@school.example",
+}
+NO_ADDRESSES = ("\"a b\"@x.example", "a(comment)@x.example", "a@[127.0.0.1]",
+                "a@x.example, b@y.example", "a@x.example b@y.example", "आशा@school.example",
+                "asha", "@x.example", "a@", "a@b@c.example", "a" * 65 + "@x.example",
+                "a@" + "b" * 300 + ".example")
+
+
+def test_addresses(fest, text):
+    for i, (typed, stored) in enumerate(ADDRESSES.items()):
+        page = text.open(by_form(text, f"F{i}", typed).url + "/data")
+        assert stored in plain(page.html), typed
+        again = by_api(text, f"A{i}", typed)
+        assert again.status == 409 and again.json["code"] == "already_registered", typed
+    folded = by_api(text, "X", "ASHA@xn--mnchen-3ya.example")
+    assert folded.status == 409, "one domain, however it is written"
+    for typed in NO_ADDRESSES:
+        refused = by_api(text, "Asha", typed)
+        assert refused.status == 422, (typed, refused.text)
+        assert "#/email" in {e["pointer"] for e in refused.json["errors"]}, typed
+        page = by_form(text, "Asha", typed)
+        assert page.status == 422 and page.value("email").strip() == typed.strip(), typed
+
+
+@pytest.mark.parametrize("phone,status", [
+    ("+91 (22) 555-0101", 201), ("0225550101", 201), ("12345", 201), ("1234", 422),
+    ("call me", 422), ("+" + "1" * 30, 422), ("123;45678", 422)])
+def test_phones(text, phone, status):
+    reply = text.server.register(EVENT, 1, phone=phone)
+    assert reply.status == status, reply.text
+
+
+def test_one_school_however_it_is_written(fest):
+    fest.add_event("limited", 9, school_limit=1)
+    b = Browser(fest.serve("--workers", "1"))
+    send = lambda n, school: b.server.register("limited", n, school=school)
+    assert send(1, "St. Mary's").status == 201
+    for n, same in enumerate(("ST MARYS", "st mary’s", "  St.  Mary's "), 2):
+        assert send(n, same).json["code"] == "school_limit", same
+    assert send(9, "St Martin's").status == 201
