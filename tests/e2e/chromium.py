@@ -10,7 +10,7 @@ import base64
 import contextlib
 
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -137,7 +137,7 @@ class Chromium(contextlib.AbstractContextManager):
     def text(self):
         try:
             return self.driver.find_element(By.TAG_NAME, "body").text
-        except (NoSuchElementException, StaleElementReferenceException):
+        except WebDriverException:
             return ""  # one page goes, the next comes
 
     def shows(self, words, seconds=30):

@@ -69,7 +69,9 @@ def check_round(fest, sink, number):
         fault = row["email"].split("+")[0]
         expected = FAULTS[fault][min(number, len(FAULTS[fault])) - 1]
         assert (row["state"], arrived.get(row["id"], 0)) == expected, (fault, row["note"])
-        assert row["unknowns"] == (expected[1] if fault == "drop-after-dot" else 0), fault
+        # Where the line breaks before the dot, it may be on its way already: then nobody knows.
+        possible = {"drop-after-dot": {expected[1]}, "drop-before-dot": {0, number}}
+        assert row["unknowns"] in possible.get(fault, {0}), fault
         assert row["crashes"] == 0
     assert all(len(same) == 1 for same in sink.bodies().values()), "all copies are the same bytes"
 
@@ -102,7 +104,7 @@ def test_each_row_says_what_became_of_its_mail(fest, sink):
     arrived = copies(sink)
     for row in rows(fest):
         assert arrived.get(row["id"], 0) <= 1 + row["unknowns"]
-        assert row["unknowns"] == 0 or row["email"].startswith("drop-after-dot")
+        assert row["unknowns"] == 0 or row["email"].startswith("drop-")
 
 
 @pytest.mark.on("sqlite")

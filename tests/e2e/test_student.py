@@ -6,7 +6,7 @@ import datetime
 import re
 
 import pytest
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 
 import codes
@@ -488,7 +488,7 @@ def test_in_chromium_with_scripts_disabled(fest, race, chromium):
         def seen():
             try:
                 return words in chromium.find_element(By.TAG_NAME, "body").text
-            except (NoSuchElementException, StaleElementReferenceException):
+            except WebDriverException:
                 return False  # one page goes, the next comes
         wait_for(words, seen)
         layout = chromium.execute_cdp_cmd("Page.getLayoutMetrics", {})

@@ -210,11 +210,10 @@ def test_a_rush_is_shared(rush, redis):
     r = rush({"USHER_REDIS_URL": f"unix://usher:secret@{redis.socket}"})
     r.until_quick()
     r.crowd(100, lambda: redis.ask("FLUSHALL"))
+    wait_for("nothing is left of it", lambda: redis.ask("XLEN", "usher:jobs:lane:mail") == "0")
     r.stop()
     r.check()
     assert not [path for path in r.fest.folder.glob("*log") if "NOPERM" in path.read_text()]
-    # Nothing is left of it.
-    assert redis.ask("XLEN", "usher:jobs:lane:mail") == "0"
 
 
 @pytest.mark.on("postgresql")

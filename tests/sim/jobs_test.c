@@ -379,7 +379,7 @@ START_TEST(nor_when_cut_at_every_suspension)
 {
     ush_log_init(&(struct ush_log_options){.level = (enum ush_log_level) - 1});
     const struct ush_explore_options o = {
-        .name = "jobs-cut", .strategy = USH_EXPLORE_CUT, .schedules = 4000};
+        .name = "jobs-cut", .strategy = USH_EXPLORE_CUT, .schedules = 3000};
     explored(&o, scenario, NULL);
 }
 END_TEST
