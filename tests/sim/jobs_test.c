@@ -243,6 +243,20 @@ static bool is_any_open(void)
     return ush_read(w.db, read_counts, &c) < 0 || c.open > 0;
 }
 
+/* A strike that was cancelled has left its worker cut off, which then never comes to an end. This
+ * may be cancelled itself, with the scope that it runs in. */
+static void join_all(void)
+{
+    int r;
+    do {
+        struct ush_scope shield;
+        ush_scope_open(&shield, &(struct ush_scope_options){
+                                    .name = "join", .shield = true, .deadline_ns = USH_NEVER});
+        r = ush__jobs_change(w.db, &op_join, &(struct ush__jobs_owner){0});
+        ush_scope_close(&shield);
+    } while (r < 0);
+}
+
 static void storm(void)
 {
     struct ush_scope world, inner;
@@ -253,6 +267,7 @@ static void storm(void)
     ush_spawn(&inner, put_jobs, NULL);
     ush_spawn(&inner, bad_luck, NULL);
     ush_scope_close(&inner);
+    join_all();
     end_it_all();
     ush_scope_close(&world);
 }
@@ -261,8 +276,6 @@ static void storm(void)
 static void calm(void)
 {
     int64_t limit = ush_now_ns() + 7200 * USH_SECOND;
-    while (ush__jobs_change(w.db, &op_join, &(struct ush__jobs_owner){0}) < 0)
-        ;
     while (is_any_open()) {
         USH_HOLDS(ush_now_ns() < limit);
         struct ush_scope s;
@@ -379,7 +392,7 @@ START_TEST(nor_when_cut_at_every_suspension)
 {
     ush_log_init(&(struct ush_log_options){.level = (enum ush_log_level) - 1});
     const struct ush_explore_options o = {
-        .name = "jobs-cut", .strategy = USH_EXPLORE_CUT, .schedules = 3000};
+        .name = "jobs-cut", .strategy = USH_EXPLORE_CUT, .schedules = 4000};
     explored(&o, scenario, NULL);
 }
 END_TEST
