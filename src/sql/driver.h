@@ -74,6 +74,9 @@ struct ush__ask {
 
 struct ush__driver {
     const char *scheme, *scheme_too; /* of the URL, with the colon; scheme_too may be NULL */
+    /* Of a database on a server: what is wrong with the URL itself and never gets better, before
+     * anybody is asked. 0, or USH_EINVAL and why. */
+    int (*judge)(const char *url, char ret_trouble[USH__TROUBLE_MAX]);
     /* On USH_ESTORAGE and USH_EUNAVAILABLE ret_trouble says why. */
     int (*open)(const struct ush__session_options *o, struct ush__session **ret,
                 char ret_trouble[USH__TROUBLE_MAX]);

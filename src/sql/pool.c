@@ -371,7 +371,7 @@ static int try_out(struct ush__pool *p)
 {
     struct holder *h;
     int r = holder_new(p, &h);
-    if (r == USH_EUNAVAILABLE || r == USH_EINVAL)
+    if (r == USH_EUNAVAILABLE)
         ush_error("database.open", "%s: %s", p->o.name, p->trouble);
     USH_TRY(r);
     give(p, h);
@@ -387,7 +387,11 @@ int ush__pool_open(const struct ush__pool_options *o, struct ush__pool **ret)
     ush_list_init(&p->idle);
     ush_semaphore_init(&p->reads, "views", o->readers);
     ush_semaphore_init(&p->changes, "changes", SESSIONS_FOR_CHANGES);
-    int r = make_lanes(p);
+    int r = o->driver->judge(o->url, p->trouble);
+    if (r == USH_EINVAL)
+        ush_error("database.url", "%s: %s", o->name, p->trouble);
+    if (r == 0)
+        r = make_lanes(p);
     if (r == 0 && o->role != USH_DB_WORKER)
         r = try_out(p);
     if (r < 0) {

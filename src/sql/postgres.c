@@ -449,6 +449,7 @@ static void pg_upkeep(struct ush__session *base)
 const struct ush__driver ush__postgres = {
     .scheme = "postgresql:",
     .scheme_too = "postgres:",
+    .judge = ush__pg_judge,
     .open = pg_open,
     .close = pg_close,
     .begin = pg_begin,

@@ -82,6 +82,10 @@ struct ush__pg_link {
 int ush__pg_connect(const struct ush__session_options *o, struct ush__pg_link *ret,
                     char ret_trouble[USH__TROUBLE_MAX]);
 
+/* Whether the URL can be one of a server, without asking any: 0, or USH_EINVAL and why, in words
+ * that show nothing of a password. Never suspends. */
+int ush__pg_judge(const char *url, char ret_trouble[USH__TROUBLE_MAX]);
+
 /* ---- postgres.c ----------------------------------------------------------------------------- */
 
 /* The first line of what libpq says, into base.trouble; the session is broken. USH_EUNAVAILABLE. */

@@ -108,22 +108,41 @@ static ush_text nth(const char *list, size_t n)
     return ush_text_cut(&rest, ',');
 }
 
+static size_t count_of(const char *list)
+{
+    size_t n = 1;
+    for (const char *c = list; (c = strchr(c, ',')); c++)
+        n++;
+    return n;
+}
+
 /* The lists of the URL, name by name. One port, or none, counts for all hosts. */
-static int read_hosts(struct plan *p)
+static int read_hosts(struct plan *p, char ret_trouble[USH__TROUBLE_MAX])
 {
     const char *names = option_of(p, "host"), *addresses = option_of(p, "hostaddr"),
                *ports = option_of(p, "port");
     const char *list = addresses ? addresses : names ? names : "";
+    size_t n = count_of(list);
     bool one_port = !ports || !strchr(ports, ',');
-    for (const char *c = list; c; c = strchr(c, ',') ? strchr(c, ',') + 1 : NULL) {
-        if (p->host_count == HOSTS_MAX)
-            return USH_EINVAL;
+    if (n > HOSTS_MAX || (!one_port && count_of(ports) != n) ||
+        (names && addresses && count_of(names) != n)) {
+        snprintf(ret_trouble, USH__TROUBLE_MAX,
+                 n > HOSTS_MAX ? "more than 16 hosts"
+                               : "lists of hosts, addresses and ports are not of one length");
+        return USH_EINVAL;
+    }
+    while (p->host_count < n) {
         struct host *h = &p->hosts[p->host_count];
         ush_text port = nth(ports, one_port ? 0 : p->host_count);
         snprintf(h->name, sizeof h->name, "%.*s", USH_PR(nth(names, p->host_count)));
         snprintf(h->address, sizeof h->address, "%.*s", USH_PR(nth(addresses, p->host_count)));
         snprintf(h->port, sizeof h->port, "%.*s", USH_PR(port));
         p->host_count++;
+        if (strchr(h->name, '@') > h->name) { /* it may begin the name of an abstract socket */
+            snprintf(ret_trouble, USH__TROUBLE_MAX,
+                     "a host has an @ in it; in a password it is written %%40");
+            return USH_EINVAL;
+        }
     }
     return 0;
 }
@@ -133,15 +152,33 @@ static void first_line(const char *text, char ret[USH__TROUBLE_MAX])
     snprintf(ret, USH__TROUBLE_MAX, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
+/* The same of what is wrong with the URL. What libpq quotes from it may be a password in which a
+ * character was not escaped: only names of parameters are shown. */
+static void first_line_masked(const struct plan *p, const char *text, char ret[USH__TROUBLE_MAX])
+{
+    size_t n = 0;
+    char line[USH__URL_MAX * 2], *rest = line;
+    snprintf(line, sizeof line, "%.*s", (int)strcspn(text, "\n"), text);
+    ret[0] = 0;
+    for (bool is_quoted = false; rest && n < USH__TROUBLE_MAX; is_quoted = !is_quoted) {
+        const char *part = strsep(&rest, "\"");
+        bool is_shown = !is_quoted;
+        for (const PQconninfoOption *o = p->defaults; o && o->keyword && !is_shown; o++)
+            is_shown = strcmp(o->keyword, part) == 0;
+        n += (size_t)snprintf(ret + n, USH__TROUBLE_MAX - n, "%s%s", is_shown ? part : "...",
+                              rest ? "\"" : "");
+    }
+}
+
 static int read_url(struct plan *p, char ret_trouble[USH__TROUBLE_MAX])
 {
     char url[USH__URL_MAX], *error = NULL;
     p->is_unnamed = take_unnamed(p->o->url, url, sizeof url);
     p->parsed = PQconninfoParse(url, &error);
     p->defaults = PQconndefaults();
-    int r = p->parsed ? read_hosts(p) : USH_EINVAL;
-    if (r < 0)
-        first_line(error ? error : "more than 16 hosts", ret_trouble);
+    int r = p->parsed ? read_hosts(p, ret_trouble) : USH_EINVAL;
+    if (!p->parsed)
+        first_line_masked(p, error ? error : "no memory", ret_trouble);
     PQfreemem(error);
     return r;
 }
@@ -178,13 +215,15 @@ static void add_unless_said(struct parameters *to, const struct plan *p, const c
         add(to, keyword, value);
 }
 
-/* The later of two equal keywords wins with libpq, so what the URL says comes first and what must
- * be so comes last. */
+/* The later of two equal keywords wins with libpq unless it is empty, so what the URL says comes
+ * first, without its hosts, and what must be so comes last. */
 static void fill(struct parameters *to, const struct plan *p, const struct host *h,
                  char session[SESSION_MAX])
 {
     for (const PQconninfoOption *o = p->parsed; o->keyword; o++) {
-        if (o->val && *o->val)
+        bool is_list = strcmp(o->keyword, "host") == 0 || strcmp(o->keyword, "hostaddr") == 0 ||
+                       strcmp(o->keyword, "port") == 0;
+        if (o->val && *o->val && !is_list)
             add(to, o->keyword, o->val);
     }
     add(to, "host", h->name);
@@ -248,6 +287,29 @@ static int start(void *arg)
     return 0;
 }
 
+/* libpq judges the parameters when it starts, and only then looks for the server. So it is started
+ * with a host where none can be; whatever is about a server begins with these words. */
+static int judge(const struct plan *p, const struct host *of, char ret_trouble[USH__TROUBLE_MAX])
+{
+    static const char server[] = "connection to server";
+    struct host nowhere = *of;
+    strcpy(nowhere.name, "/dev/null");
+    nowhere.address[0] = 0;
+    char session[SESSION_MAX];
+    struct parameters parameters = {.n = 0};
+    fill(&parameters, p, &nowhere, session);
+    struct starting starting = {&parameters, NULL};
+    ush_on_loop_stack(start, &starting);
+    if (!starting.conn)
+        return -ENOMEM;
+    const char *said = PQerrorMessage(starting.conn);
+    bool is_good = strncmp(said, server, sizeof server - 1) == 0;
+    if (!is_good)
+        first_line_masked(p, said, ret_trouble);
+    PQfinish(starting.conn);
+    return is_good ? 0 : USH_EINVAL;
+}
+
 static int connect_to(const struct plan *p, struct host *h, PGconn **ret,
                       char ret_trouble[USH__TROUBLE_MAX])
 {
@@ -295,17 +357,44 @@ static int try_host(struct plan *p, size_t i, PGconn **ret, char ret_trouble[USH
     return r;
 }
 
-int ush__pg_connect(const struct ush__session_options *o, struct ush__pg_link *ret,
+/* Reads the URL. The plan goes to plan_free, whatever the result is. */
+static int plan_new(const struct ush__session_options *o, struct plan **ret,
                     char ret_trouble[USH__TROUBLE_MAX])
 {
-    struct plan *p = calloc(1, sizeof *p);
+    struct plan *p = *ret = calloc(1, sizeof *p);
     if (!p)
         return -ENOMEM;
     p->o = o;
     ret_trouble[0] = 0;
-    int r = read_url(p, ret_trouble);
+    return read_url(p, ret_trouble);
+}
+
+static void plan_free(struct plan *p)
+{
+    if (p) {
+        PQconninfoFree(p->parsed);
+        PQconninfoFree(p->defaults);
+    }
+    free(p);
+}
+
+int ush__pg_judge(const char *url, char ret_trouble[USH__TROUBLE_MAX])
+{
+    struct plan *p;
+    int r = plan_new(&(struct ush__session_options){.url = url}, &p, ret_trouble);
+    for (size_t i = 0; r == 0 && i < p->host_count; i++)
+        r = judge(p, &p->hosts[i], ret_trouble);
+    plan_free(p);
+    return r;
+}
+
+int ush__pg_connect(const struct ush__session_options *o, struct ush__pg_link *ret,
+                    char ret_trouble[USH__TROUBLE_MAX])
+{
+    struct plan *p;
+    int r = plan_new(o, &p, ret_trouble);
     size_t from = last_good;
-    for (size_t i = 0; i < p->host_count && r >= 0; i++) {
+    for (size_t i = 0; r >= 0 && i < p->host_count; i++) {
         size_t host = (from + i) % p->host_count;
         r = try_host(p, host, &ret->conn, ret_trouble);
         if (r == 0)
@@ -314,9 +403,7 @@ int ush__pg_connect(const struct ush__session_options *o, struct ush__pg_link *r
             break;
         r = i + 1 < p->host_count ? 0 : r;
     }
-    ret->is_unnamed = p->is_unnamed;
-    PQconninfoFree(p->parsed);
-    PQconninfoFree(p->defaults);
-    free(p);
+    ret->is_unnamed = r == 0 && p->is_unnamed;
+    plan_free(p);
     return r;
 }

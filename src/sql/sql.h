@@ -136,8 +136,8 @@ struct ush__pool_options {
     struct ush_db_stats *stats;                      /* kept up to date; not NULL */
 };
 
-/* A worker's opens its sessions when they are needed; for others one is opened now, and a line in
- * the log says why if it cannot be. May suspend. */
+/* A worker's opens its sessions when they are needed; for others one is opened now. A line in the
+ * log says why if it cannot be, or if the URL can never be one (USH_EINVAL). May suspend. */
 int ush__pool_open(const struct ush__pool_options *o, struct ush__pool **ret);
 /* Nothing is in progress any more. */
 void ush__pool_close(struct ush__pool *p);

@@ -253,3 +253,16 @@ def test_a_wrong_address_is_refused_and_not_shown(fest, command):
     done = fest.usher(command, check=False, env={"USHER_REDIS_URL": "redis//:hunter2@h"})
     assert done.returncode == 2 and "USHER_REDIS_URL" in done.stderr
     assert "hunter2" not in done.stderr + done.stdout
+
+
+@pytest.mark.on("sqlite")  # no server is asked
+@pytest.mark.parametrize("command", ["serve", "worker"])
+@pytest.mark.parametrize("url, words", [
+    ("postgresql://usher:hunter2@nowhere.invalid/fest?sslmode=odd", "sslmode"),
+    ("postgresql://usher:hunter2/fest", "port"), ("postgresql://usher:hunter2%zz@h/fest", "percent"),
+])
+def test_a_url_that_can_never_be_one_is_refused_at_once(fest, command, url, words):
+    done = fest.usher(command, "--database-url", url, check=False,
+                      env={"USHER_LISTEN": "127.0.0.1:0"})
+    assert done.returncode == 1 and words in done.stderr and "database.url" in done.stderr
+    assert "hunter2" not in done.stderr.replace(url, "") + done.stdout

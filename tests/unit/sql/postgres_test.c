@@ -171,6 +171,17 @@ PG_TEST(a_standby_is_passed_over_until_it_is_promoted)
     return 0;
 }
 
+PG_TEST(a_host_without_a_port_of_its_own_has_the_usual_one)
+{
+    char url[256];
+    snprintf(url, sizeof url, "postgresql:///%s?host=%s,/nowhere&port=,1&user=postgres",
+             pg_database(), pg.folder);
+    struct ush_db *db = open_worker(url);
+    ck_assert_ptr_nonnull(ask(db, &my_pid));
+    ush_db_close(db);
+    return 0;
+}
+
 /* ---- TCP and TLS ----------------------------------------------------------------------------- */
 
 static int free_port(void)
@@ -342,6 +353,7 @@ int main(void)
     tcase_add_test(tc, a_server_that_was_restarted_is_found_again);
     tcase_add_test(tc, a_server_that_stays_away_is_said_in_time);
     tcase_add_test(tc, a_standby_is_passed_over_until_it_is_promoted);
+    tcase_add_test(tc, a_host_without_a_port_of_its_own_has_the_usual_one);
     tcase_add_test(tc, tls_and_names_work_without_blocking);
     tcase_add_test(tc, a_statement_beyond_its_deadline_is_ended_and_the_connection_stays);
     tcase_add_test(tc, behind_a_pooler_with_unnamed_statements);

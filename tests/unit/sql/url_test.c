@@ -1,5 +1,6 @@
 /*
- * url_test.c - what a database's URL selects, and how much of it may be shown.
+ * url_test.c - what a database's URL selects, how much of it may be shown, and which can never be
+ * one.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -64,6 +65,45 @@ START_TEST(a_scheme_selects_the_driver)
 }
 END_TEST
 
+/* `words` are in what is said; NULL where there is nothing to say before a server is asked. */
+static const struct judged_case {
+    const char *url, *words;
+} judged[] = {
+    {"postgresql://", NULL},
+    {"postgresql://db/fest", NULL},
+    {"postgresql://usher:hu%40sh@db.invalid:5433/fest?sslmode=require", NULL},
+    {"postgresql://a,b:5433,[::1]/fest?unnamed=1", NULL},
+    {"postgresql:///fest?host=/run/postgresql,@abstract&port=1,2", NULL},
+    {"postgresql://db?hostaddr=10.0.0.1&connect_timeout=3", NULL},
+    {"postgresql://db/fest?sslmod=require", "invalid URI query parameter"},
+    {"postgresql://db/fest?sslmode=hush", "invalid sslmode value: \"...\""},
+    {"postgresql://db:hush/fest", "invalid integer value \"...\" for connection option \"port\""},
+    {"postgresql://db:99999/fest", "invalid port number"},
+    {"postgresql://usher:hush@[::1/fest", "matching"},
+    {"postgresql://usher:hush%zz@db/fest", "percent-encoded"},
+    {"postgresql://usher:hu@hush@db/fest", "%40"},
+    {"postgresql:///fest?host=a,b,c&port=1,2", "one length"},
+    {"postgresql://a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q/fest", "more than 16"},
+};
+
+static int judge(void *arg)
+{
+    const struct judged_case *c = arg;
+    char said[USH__TROUBLE_MAX] = "";
+    int r = ush__postgres.judge(c->url, said);
+    ck_assert_msg(r == (c->words ? USH_EINVAL : 0), "%s: %d %s", c->url, r, said);
+    ck_assert_msg(!c->words || strstr(said, c->words), "%s: %s", c->url, said);
+    ck_assert_msg(!strstr(said, "hush"), "%s: %s", c->url, said);
+    return 0;
+}
+
+START_TEST(what_can_never_be_a_server_is_known_without_asking)
+{
+    struct judged_case c = judged[_i];
+    ck_assert_int_eq(ush_run(&(struct ush_loop_options){.backend = USH_BACKEND_SIM}, judge, &c), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("database URLs");
@@ -71,6 +111,8 @@ int main(void)
     tcase_add_loop_test(t, a_name_shows_no_password, 0, USH_COUNT(names));
     tcase_add_test(t, a_name_is_cut_to_its_room);
     tcase_add_loop_test(t, a_scheme_selects_the_driver, 0, USH_COUNT(schemes));
+    tcase_add_loop_test(t, what_can_never_be_a_server_is_known_without_asking, 0,
+                        USH_COUNT(judged));
     suite_add_tcase(suite, t);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
