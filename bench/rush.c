@@ -17,6 +17,8 @@
  * the same request with the same key again, after `--retry-ms`. So the server may be killed at any
  * time during a run.
  *
+ * SIGTERM says that it is enough: nobody clicks any more, and all who have clicked are answered.
+ *
  * The result is one line of JSON: counts by answer, requests per second, percentiles of the time
  * from the first sending to the answer.
  */
@@ -25,6 +27,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -70,6 +73,7 @@ static struct {
 
 static int journal_fd = -1, poll_fd;
 static int64_t end_ns;
+static volatile sig_atomic_t is_enough;
 static struct click *clicks; /* all sent so far, for repeats */
 static int64_t *took_ns;
 static uint64_t random_state = 88172645463325252u;
@@ -171,7 +175,7 @@ static void connect_client(struct client *c)
 
 static bool may_start(void)
 {
-    return count.sent < opt.total && (end_ns == 0 || now_ns() < end_ns);
+    return !is_enough && count.sent < opt.total && (end_ns == 0 || now_ns() < end_ns);
 }
 
 static void send_request(struct client *c)
@@ -419,9 +423,15 @@ static void read_options(int argc, char **argv)
         usage();
 }
 
+static void on_term(int signal __attribute__((unused)))
+{
+    is_enough = 1;
+}
+
 int main(int argc, char **argv)
 {
     read_options(argc, argv);
+    sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_term}, NULL);
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;

@@ -21,7 +21,6 @@ from private import free_port
 from test_rush import RACE, SEATS, Rush
 
 pytestmark = pytest.mark.on("postgresql")
-STUDENTS = 10000
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +51,11 @@ def kill_while_rushing(rush, times, kill):
     """Calls `kill` with a number, so many times; how long each time nobody was answered."""
     pauses = []
     for number in range(1, times + 1):
-        if not rush.until(number * STUDENTS // (times + 2)):
-            break
+        rush.more(500)
         kill(number)
-        ended, before = time.monotonic(), rush.heard()
-        if rush.until(before + 200):
-            pauses.append(time.monotonic() - ended)
-    assert len(pauses) == times, "the faults came too late to be any"
+        ended = time.monotonic()
+        rush.more(200)
+        pauses.append(time.monotonic() - ended)
     return pauses
 
 
@@ -70,7 +67,7 @@ def check(rush):
 
 def test_killed_workers(fest):
     server = serve(fest, "--mail-workers", "2")
-    dice, rush = random.Random(1), Rush(fest, server, STUDENTS)
+    dice, rush = random.Random(1), Rush(fest, server)
 
     def kill(number):
         role = "job" if number % 3 == 0 else "web"
@@ -84,7 +81,7 @@ def test_killed_workers(fest):
 def test_killed_master(fest):
     """As systemd would, somebody starts the next one at once, on the same address."""
     server = serve(fest)
-    rush = Rush(fest, server, STUDENTS)
+    rush = Rush(fest, server)
     where = f"127.0.0.1:{server.port}"
 
     def kill(number):
@@ -99,7 +96,7 @@ def test_killed_master(fest):
 def test_killed_backend(cluster, fest):
     """A backend that is killed takes all others along: PostgreSQL starts anew from its log."""
     server = serve(fest)
-    dice, rush = random.Random(2), Rush(fest, server, STUDENTS)
+    dice, rush = random.Random(2), Rush(fest, server)
 
     def kill(number):
         cluster.wait_until_ready()
@@ -115,7 +112,7 @@ def test_killed_backend(cluster, fest):
 
 def test_restarted_postgresql(cluster, fest):
     server = serve(fest)
-    rush = Rush(fest, server, STUDENTS)
+    rush = Rush(fest, server)
 
     def restart(number):
         cluster.stop(signal.SIGINT if number % 2 else signal.SIGKILL)
@@ -206,12 +203,12 @@ def test_promoted_standby(pair, tmp_path):
         fest.usher("migrate")
         fest.add_event(RACE, SEATS, "unlimited")
         server = serve(fest)
-        rush = Rush(fest, server, STUDENTS)
-        assert rush.until(STUDENTS // 3)
+        rush = Rush(fest, server)
+        rush.more(1000)
         primary.kill()
         standby.promote()
-        ended, before = time.monotonic(), rush.heard()
-        assert rush.until(before + 200), "it ended before the primary did"
+        ended = time.monotonic()
+        rush.more(200)
         assert time.monotonic() - ended < at_most(5)
         check(rush)
         assert standby.ask("SELECT pg_is_in_recovery()")[0][0] is False

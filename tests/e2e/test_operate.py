@@ -33,8 +33,8 @@ def count_rows(path):
 def test_a_copy_made_in_a_rush_is_whole(fest):
     """It holds what was there when it began, counts right, and the rush goes on meanwhile."""
     fest.add_event(RACE, 500, "unlimited")
-    rush = Rush(fest, fest.serve("--workers", "2"), 6000)
-    assert rush.until(1500)
+    rush = Rush(fest, fest.serve("--workers", "2"))
+    rush.more(1500)
     before = count_rows(fest.folder / "usher.db")
     sql = documented(r'sqlite3 -readonly \S+ "([^"]*)"').replace("/var/lib/usher/", "")
     subprocess.run(["sqlite3", "-readonly", "usher.db", sql], cwd=fest.folder, check=True,
@@ -109,8 +109,8 @@ def test_postgresql_is_set_up_copied_and_restored(tmp_path, cluster):
     dump, restore = [b for b in blocks("6. Backups") if "pg_dump" in b[0] or "createdb" in b[0]]
     server = host.serve("--workers", "2")
     try:
-        rush = Rush(host, server, 4000)
-        assert rush.until(1000)
+        rush = Rush(host, server)
+        rush.more(1000)
         before = cluster.ask("SELECT count(*) FROM registrations", database="usher")[0][0]
         host.run(dump[0])
         count = rush.end()
