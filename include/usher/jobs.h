@@ -138,10 +138,11 @@ struct ush_jobs_options {
 struct ush_jobs; /* opaque */
 
 /*
- * Claims and runs jobs until ush_jobs_stop; then finishes what runs and returns. *ret_jobs is set
- * before it first suspends and good until it returns. A cancellation of the caller's scope cuts
- * running jobs short and hands them back without spending an attempt. 0, or a negative code when
- * cancelled. To be run in a task. May suspend.
+ * Claims and runs jobs until ush_jobs_stop; then finishes what runs and returns. While the database
+ * is away only an end after mark 2 is waited for; other jobs are run again when their lease is
+ * over. *ret_jobs is set before it first suspends and good until it returns. A cancellation of the
+ * caller's scope cuts running jobs short and hands them back without spending an attempt. 0, or a
+ * negative code when cancelled. To be run in a task. May suspend.
  */
 int ush_jobs_run(const struct ush_jobs_options *o, struct ush_jobs **ret_jobs);
 /* Never suspends. */

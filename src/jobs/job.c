@@ -28,6 +28,11 @@
  * Until then the job keeps its slot, also beyond its lease: a row that this worker owns and does
  * not know of is one whose claim was never answered, and would be run a second time under one
  * claim.
+ *
+ * A worker that is asked to stop tries on for as long as it may live only for an end after mark 2:
+ * nobody else knows what became of that mail, and without it the job is ambiguous. What any other
+ * end says is only that the job is to be run (again), and so says the row when its lease is over:
+ * such ends are given up USH__LAST_MS after the stop.
  */
 #include <stdio.h>
 
@@ -183,6 +188,13 @@ static struct ush__job_end run(struct ush__slot *s)
     return decide(s, call(s));
 }
 
+static bool is_given_up(const struct ush__slot *s)
+{
+    const struct ush_jobs *j = s->job.jobs;
+    return j->is_stopping && s->mark < 2 &&
+           ush_now_ns() >= j->stopped_ns + USH__LAST_MS * (int64_t)USH_MS;
+}
+
 /* One try, which a stop of the worker does not cut short. */
 static int try_store(struct ush__slot *s, const struct ush__job_end *end)
 {
@@ -217,7 +229,7 @@ static void store(struct ush__slot *s, struct ush__job_end *end)
         if (r >= 0)
             return;
         bool is_over = ush_now_ns() >= ush__slot_lease_ns(s);
-        bool gives_up = ush_sleep(USH__ASK_MS * (int64_t)USH_MS) < 0;
+        bool gives_up = is_given_up(s) || ush_sleep(USH__ASK_MS * (int64_t)USH_MS) < 0;
         if (gives_up || (is_over && !is_said))
             ush_error("job.end", "job %lld: its end cannot be stored%s: %s", (long long)s->job.id,
                       gives_up ? "" : " and is tried on", ush_error_text(r));

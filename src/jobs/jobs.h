@@ -25,6 +25,7 @@ enum {
     USH__CUT_MS = 5000,     /* what is left of it when attempts are cancelled */
     USH__ASK_MS = 1000,     /* between two looks at the table without a wake-up */
     USH__END_MS = 2000,     /* for storing an end while the process stops */
+    USH__LAST_MS = 5000,    /* so long after a stop an end is tried whose loss costs nothing */
     USH__NOTE_BYTES = 200,
     USH__LANES_BYTES = 256,
     USH__PURGE_ROWS = 50,         /* looked at by one purge: a rush hardly notices it */
@@ -169,6 +170,7 @@ struct ush_jobs {
     uint32_t free_count;          /* slots in `free` */
     uint32_t running, rest;       /* tasks; of these not of the first lane */
     bool is_stopping;
+    int64_t stopped_ns;     /* since when */
     bool is_hinted;         /* a wake-up came */
     bool has_more;          /* the last claim reached a limit */
     bool has_change;        /* a job has ended since */

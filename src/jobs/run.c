@@ -59,6 +59,8 @@ size_t ush__jobs_room(const struct ush_jobs *j)
 
 void ush_jobs_stop(struct ush_jobs *j)
 {
+    if (!j->is_stopping)
+        j->stopped_ns = ush_now_ns();
     j->is_stopping = true;
     ush__jobs_wake(j);
 }
@@ -378,7 +380,7 @@ int ush_jobs_run(const struct ush_jobs_options *o, struct ush_jobs **ret_jobs)
     }
     if (r >= 0)
         r = claim_until_stopped(&j);
-    j.is_stopping = true;
+    ush_jobs_stop(&j);
     start_alone(&j);
     while (j.running && r >= 0)
         r = wait_until(&j, USH_NEVER);

@@ -10,6 +10,7 @@ import concurrent.futures
 import contextlib
 import os
 import random
+import re
 import signal
 import time
 
@@ -174,6 +175,33 @@ def test_frozen_postgresql(cluster, fest):
                  lambda: server.register(RACE, number, f"key-of-{number:04}").status == 201, 15)
     with fest.database() as db:
         assert db.execute("SELECT count(*) FROM registrations").fetchone()[0] == 6
+
+
+def in_flight(server):
+    return int(re.search(r"^usher_http_in_flight (\d+)$", server.get("/metrics").text, re.M)[1])
+
+
+def test_a_drain_does_not_wait_for_it(cluster, fest):
+    """Who waits is told 503, and mails that were not sent are left to the next server: a stop while
+    it is away takes no longer than a change does, not the whole time that a drain may take."""
+    server = fest.serve("--workers", "1")
+    for number in range(20):
+        assert server.register(RACE, number).status == 201
+    cluster.stop()
+    try:
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            asked = [pool.submit(server.register, RACE, number) for number in range(20, 24)]
+            wait_for("requests under way", lambda: in_flight(server) - 1 + sum(  # itself
+                a.done() for a in asked) >= 4)
+            began = time.monotonic()
+            assert server.stop() == 0
+            assert time.monotonic() - began < at_most(25)
+            assert [a.result().status for a in asked] == [503] * 4
+    finally:
+        cluster.start()
+    server = fest.serve("--workers", "1")
+    assert server.register(RACE, 20).status == 201
+    assert server.stop() == 0 and fest.usher("verify").returncode == 0
 
 
 # ---- the standby takes over ----------------------------------------------------------------------

@@ -456,6 +456,81 @@ START_TEST(an_end_is_tried_beyond_the_lease)
 }
 END_TEST
 
+/* ---- a stop while the database is away ------------------------------------------------------- */
+
+/* The first job has no mark; the second is behind the dot, or not, as `ctx` says. */
+static int mark_and_wait(struct ush_job *job, void *ctx)
+{
+    runs_of[job->id][job->claim]++;
+    if (job->id == 2 && *(const bool *)ctx)
+        USH_TRY(ush_job_mark(job, 2, USH_NONE));
+    return ush_sleep(4 * USH_SECOND);
+}
+
+static bool is_past_the_dot;
+
+static int work_marked(void *arg)
+{
+    static const char *const lanes[] = {"mail", NULL};
+    static const struct ush_job_kind kind = {
+        .name = "mail", .run = mark_and_wait, .ctx = &is_past_the_dot};
+    struct place *p = arg;
+    struct ush_jobs_options o = {.db = w.db,
+                                 .kinds = &kind,
+                                 .kind_count = 1,
+                                 .lanes = lanes,
+                                 .wake_fd = -1,
+                                 .owner = p->owner};
+    return ush_jobs_run(&o, &p->jobs);
+}
+
+/* Ends that only say "run me (again)" do not hold a worker up that is asked to stop; one that tells
+ * what nobody else knows does, until it is stored. */
+static int stop_while_away(void *unused __attribute__((unused)))
+{
+    struct place p = {.owner = ush_job_owner()}, next = {.owner = ush_job_owner()};
+    struct ush_job_new job = new_job("mail", "mail");
+    struct ush_scope scope;
+    memset(runs_of, 0, sizeof runs_of);
+    is_past_the_dot = ush_sim_choose(2);
+    w.db = queue_open();
+    USH_HOLDS(put_job(w.db, &job) == 1 && put_job(w.db, &job) == 1);
+    ush_scope_open(&scope, NULL);
+    ush_spawn(&scope, work_marked, &p);
+    USH_TRY(ush_sleep(2 * USH_SECOND));
+    USH_HOLDS(runs_of[1][1] == 1 && runs_of[2][1] == 1);
+    cut_off(w.db, p.owner);
+    USH_TRY(pause_up_to_ms(4000)); /* while it runs, or when its end is being tried */
+    int64_t stopped_ns = ush_now_ns();
+    ush_jobs_stop(p.jobs);
+    if (is_past_the_dot) {
+        USH_TRY(ush_sleep(40 * USH_SECOND));
+        USH_HOLDS(p.jobs);
+        join_again(w.db, p.owner);
+    }
+    USH_TRY(ush_scope_close(&scope));
+    USH_HOLDS(ush_now_ns() - stopped_ns <= (is_past_the_dot ? 45 : 10) * USH_SECOND);
+    USH_HOLDS(job_row(w.db, 2).state == (is_past_the_dot ? USH_JOB_DONE : USH_JOB_RUNNING));
+    USH_HOLDS(job_row(w.db, 1).state == USH_JOB_RUNNING);
+    ush_scope_open(&scope, NULL);
+    ush_spawn(&scope, work_marked, &next);
+    USH_TRY(ush_sleep(70 * USH_SECOND));
+    USH_HOLDS(job_row(w.db, 1).state == USH_JOB_DONE && runs_of[1][2] == 1);
+    USH_HOLDS(job_row(w.db, 2).state == USH_JOB_DONE && runs_of[2][2] == !is_past_the_dot);
+    ush_jobs_stop(next.jobs);
+    int r = ush_scope_close(&scope);
+    ush_db_close(w.db);
+    return r;
+}
+
+START_TEST(a_stop_waits_only_for_what_nobody_else_knows)
+{
+    ush_log_init(&(struct ush_log_options){.level = (enum ush_log_level) - 1});
+    explored(&(struct ush_explore_options){.name = "stop-away", .schedules = 500}, stop_while_away,
+             NULL);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("sim/jobs");
@@ -463,6 +538,7 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_loop_test(tc, no_job_is_lost_or_doubled, 0, PARTS);
     tcase_add_test(tc, an_end_is_tried_beyond_the_lease);
+    tcase_add_test(tc, a_stop_waits_only_for_what_nobody_else_knows);
     tcase_add_test(tc, nor_when_cut_at_every_suspension);
     suite_add_tcase(s, tc);
     SRunner *sr = srunner_create(s);
