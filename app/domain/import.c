@@ -59,8 +59,8 @@ struct building {
     struct ush_arena *arena;
     struct ush_faults *faults;
     const struct import_row *row;
-    struct zone *zone;
-    int64_t now_ms;
+    struct zone *zone; /* NULL where there is none of that name */
+    ush_text zone_name;
 };
 
 /* The instant of a column, or `initial` where it is empty. */
@@ -150,7 +150,12 @@ static void build(struct building *b, const char *tz, struct import_row *row, st
     ush_text name = ush_arena_copy(b->arena, row->tz);
     if (!e || !s || !name.at)
         return;
-    if (zone_load(name.at, b->arena, &b->zone) < 0)
+    if (!ush_text_equal(name, b->zone_name)) {
+        b->zone_name = name;
+        if (zone_load(name.at, b->arena, &b->zone) < 0)
+            b->zone = NULL;
+    }
+    if (!b->zone)
         ush_faults_add(b->faults, "tz", "value_error",
                        "There is no zone \"%s\"; write it as Asia/Kolkata", name.at);
     build_event(b, e);
@@ -402,21 +407,31 @@ struct reading {
     struct import_report *reports; /* one per row of the file, in order */
     struct event_put *puts;        /* the rows without a fault */
     size_t count, good;
-    int64_t now_ms;
+    struct building last; /* most rows are in the zone of the row before */
 };
+
+/* The one report of a file that is no table. */
+static int refuse(struct reading *r, int64_t line, const char *text)
+{
+    r->count = 1;
+    r->good = 0;
+    r->reports[0] = (struct import_report){.line = line, .slug = USH_T("")};
+    report(&r->reports[0], IMPORT_ERROR, ush_text_of(text));
+    return USH_EINVAL;
+}
 
 static int add_row(struct reading *r, int64_t line, struct import_row *row,
                    struct ush_faults *faults)
 {
     if (r->count == IMPORT_ROWS_MAX)
-        return USH_ELIMIT;
+        return refuse(r, line, "here begins the 1,001st event; import them in several files");
     struct import_report *ret = &r->reports[r->count++];
     struct event_put *put = &r->puts[r->good];
     *ret = (struct import_report){.line = line, .slug = row->slug.at ? row->slug : USH_T("")};
     *put = (struct event_put){.line = line, .version = -1};
     if (!faults->count) {
-        struct building b = {.arena = r->arena, .faults = faults, .now_ms = r->now_ms};
-        build(&b, r->o->tz, row, put);
+        r->last.faults = faults;
+        build(&r->last, r->o->tz, row, put);
     }
     if (r->arena->failed)
         return USH_ELIMIT;
@@ -436,16 +451,6 @@ static int add_row(struct reading *r, int64_t line, struct import_row *row,
     report(ret, IMPORT_ERROR, ush_arena_copy(r->arena, ush_buf_text(&text)));
     ush_buf_fini(&text);
     return 0;
-}
-
-/* The one report of a file that is no table. */
-static int refuse(struct reading *r, int64_t line, const char *text)
-{
-    r->count = 1;
-    r->good = 0;
-    r->reports[0] = (struct import_report){.line = line, .slug = USH_T("")};
-    report(&r->reports[0], IMPORT_ERROR, ush_text_of(text));
-    return USH_EINVAL;
 }
 
 static int read_csv(struct reading *r, ush_text file)
@@ -540,7 +545,7 @@ static void merge(struct reading *r, const struct ush_rows *planned, struct impo
 int import_events(struct ush_db *db, ush_text file, const struct import_options *o,
                   struct ush_arena *arena, struct import_result *ret)
 {
-    struct reading r = {.o = o, .arena = arena, .now_ms = ush_wall_ms()};
+    struct reading r = {.o = o, .arena = arena, .last = {.arena = arena}};
     struct events_put_out out = {0};
     *ret = (struct import_result){0};
     r.reports = USH_NEW_N(arena, struct import_report, IMPORT_ROWS_MAX);
@@ -569,7 +574,7 @@ int event_save(struct ush_db *db, const struct event_save *s, struct ush_arena *
     struct import_row row = s->row;
     struct event_put put = {.line = 1, .version = s->version};
     struct events_put_out out = {0};
-    struct building b = {.arena = arena, .faults = faults, .now_ms = ush_wall_ms()};
+    struct building b = {.arena = arena, .faults = faults};
     build(&b, s->tz, &row, &put);
     if (faults->count)
         return USH_EINVAL;

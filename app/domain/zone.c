@@ -11,6 +11,7 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "domain/import.h"
@@ -44,8 +45,8 @@ static size_t block_bytes(const uint8_t *head, size_t width)
     return count[3] > FILE_MAX || count[4] > 256 || total > FILE_MAX ? FILE_MAX + 1 : total;
 }
 
-/* Reads /usr/share/zoneinfo/NAME. The number of bytes or a negative errno. */
-static ssize_t read_zone_file(const char *name, uint8_t *bytes)
+/* Reads /usr/share/zoneinfo/NAME into the arena. The number of bytes or a negative code. */
+static ssize_t read_zone_file(const char *name, struct ush_arena *arena, uint8_t **ret)
 {
     char path[200];
     ush_text t = ush_text_of(name);
@@ -59,18 +60,21 @@ static ssize_t read_zone_file(const char *name, uint8_t *bytes)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return USH_ENOTFOUND;
-    ssize_t n = read(fd, bytes, FILE_MAX);
+    struct stat st;
+    bool is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= FILE_MAX;
+    *ret = is_file ? ush_arena_alloc(arena, (size_t)st.st_size) : NULL;
+    ssize_t n = *ret ? read(fd, *ret, (size_t)st.st_size) : -1;
     close(fd);
     return n < 0 ? USH_ENOTFOUND : n;
 }
 
 int zone_load(const char *name, struct ush_arena *arena, struct zone **ret)
 {
-    uint8_t *bytes = ush_arena_alloc(arena, FILE_MAX);
+    uint8_t *bytes;
     struct zone *z = USH_NEW(arena, struct zone);
-    if (!bytes || !z)
+    if (!z)
         return USH_ELIMIT;
-    ssize_t n = read_zone_file(name, bytes);
+    ssize_t n = read_zone_file(name, arena, &bytes);
     if (n < HEAD_BYTES || memcmp(bytes, "TZif", 4) != 0 || bytes[4] < '2')
         return USH_ENOTFOUND;
     /* The first block is for readers of 32 bits; the second one has the same shape in 64. */
