@@ -133,10 +133,12 @@ enum { USH_PARAMS_MAX = 6 };
 struct ush_request {
     const struct ush_head *head; /* valid until the handler returns, like all below */
     const struct ush_route *route;
-    struct ush_arena *arena;         /* of the request */
+    struct ush_arena *arena;         /* of the request: 4 MiB, and for a body larger than
+                                        limits.body_bytes twelve times as much */
     ush_text path;                   /* normalised */
     ush_text params[USH_PARAMS_MAX]; /* decoded path parameters, in order of the pattern */
-    ush_text body;                   /* whole, decoded from chunks; at most the route's limit */
+    ush_text body;                   /* whole, decoded from chunks; at most the route's limit.
+                                        USH_NONE while it has not come: for .admit */
     void *input;               /* the decoded record of route->body or route->query, or NULL */
     struct ush_faults *faults; /* what is wrong with it; only for .faults_to_handler */
     ush_text client;           /* address of the client, behind trusted proxies the real one */
@@ -155,6 +157,25 @@ ush_text ush_query(struct ush_request *rq, const char *name);
 ush_text ush_cookie(const struct ush_request *rq, const char *name);
 /* True if the client prefers text/html to application/json (RFC 9110 §12.5.1). */
 bool ush_wants_html(const struct ush_request *rq);
+
+/* ---- forms with files ----------------------------------------------------------------------- */
+
+/* A part of a multipart/form-data body (RFC 7578): slices of it. */
+struct ush_part {
+    ush_text name;
+    ush_text filename; /* what the client calls it, never a path; absent where it is no file */
+    ush_text content;  /* any bytes */
+};
+struct ush_multipart { /* private */
+    ush_text rest;
+    size_t len, count;
+    char delimiter[76];
+};
+/* Reads a whole body by the Content-Type that it came with. 0 or USH_EPROTO. The decoder of rows
+ * that say .takes_files, and for whoever looks at a body before that. Never suspend. */
+int ush_multipart_open(struct ush_multipart *m, ush_text content_type, ush_text body);
+/* 1; 0 at the end; USH_EPROTO for what is not exactly as in RFC 7578, or for too many. */
+int ush_multipart_next(struct ush_multipart *m, struct ush_part *ret);
 
 /* ---- replies -------------------------------------------------------------------------------- */
 
@@ -237,7 +258,8 @@ struct ush_route {
     const struct ush_route_bearer *bearer;  /* for the docs */
     int reply_status;                       /* for the docs; 0 = 200 */
     bool takes_form;                        /* application/x-www-form-urlencoded instead of JSON */
-    bool raw_body;                          /* any content type, as bytes in rq->body */
+    bool takes_files;       /* beside takes_form: multipart/form-data, too; a file is a field */
+    bool raw_body;          /* any content type, as bytes in rq->body */
     bool faults_to_handler; /* an invalid body still calls the handler, with rq->faults */
     bool is_page;           /* for people: left out of the OpenAPI document */
     uint32_t deadline_ms;   /* 0 = limits.handler_ms */
@@ -260,7 +282,9 @@ struct ush_http_options {
     const char *title, *version;          /* of the API, for the documents */
     void *app;                            /* rq->app */
     /* Lets a request in, or not: called before its body is decoded, for every row but assets. 0 =
-     * go on; 1 = it has answered; negative = as of a handler. May suspend, except for USH_LOOP. */
+     * go on; 1 = it has answered; negative = as of a handler. May suspend, except for USH_LOOP.
+     * A body larger than limits.body_bytes, which a row has to allow, is not even received before:
+     * then this is called twice, first with rq->body absent. So who may not ask costs no memory. */
     int (*admit)(struct ush_request *rq);
     /* Renders a problem for a browser; NULL = problem documents for everybody. Calls ush_reply;
      * must not suspend (it may run on the loop's stack). */

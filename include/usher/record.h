@@ -154,6 +154,13 @@ int ush_record_decode_json(const struct ush_record *r, ush_text body, struct ush
  * ignored. At most 1,000 names. */
 int ush_record_decode_form(const struct ush_record *r, ush_text body, struct ush_arena *arena,
                            void *ret, struct ush_faults *faults);
+/* As a form, of names and values that something else has cut out: the parts of a multipart body.
+ */
+struct ush_pair {
+    ush_text name, value;
+};
+int ush_record_decode_pairs(const struct ush_record *r, const struct ush_pair *pairs, size_t n,
+                            struct ush_arena *arena, void *ret, struct ush_faults *faults);
 /* Query strings: as a form, but unknown names are ignored (links get "fbclid" added). */
 int ush_record_decode_query(const struct ush_record *r, ush_text query, struct ush_arena *arena,
                             void *ret, struct ush_faults *faults);

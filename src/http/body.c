@@ -16,6 +16,8 @@
  */
 #include "http/http.h"
 
+static const ush_text multipart = {"multipart/form-data", 19};
+
 int ush__body_check(const struct ush__row *row, const struct ush_head *head)
 {
     if (head->content_length > (int64_t)row->body_bytes)
@@ -26,9 +28,12 @@ int ush__body_check(const struct ush__row *row, const struct ush_head *head)
     const struct ush_route *route = row->route;
     if (!route->body || route->raw_body)
         return 0;
+    ush_text type = ush__head_get(head, "content-type");
+    if (route->takes_files && ush__media_type_is(type, multipart))
+        return 0;
     ush_text wanted =
         route->takes_form ? USH_T("application/x-www-form-urlencoded") : USH_T("application/json");
-    return ush__media_type_is(ush__head_get(head, "content-type"), wanted) ? 0 : 415;
+    return ush__media_type_is(type, wanted) ? 0 : 415;
 }
 
 int ush__body_take(struct ush__input *in)
@@ -81,6 +86,29 @@ static int judge(struct ush__exchange *x, int result, void *input, const struct 
     return result;
 }
 
+static int decode_parts(struct ush_request *rq, const struct ush_record *record, ush_text type,
+                        void *input, struct ush_faults *faults)
+{
+    struct ush_multipart m;
+    struct ush_part part;
+    size_t n = 0;
+    int r = ush_multipart_open(&m, type, rq->body);
+    while (r == 0 && (r = ush_multipart_next(&m, &part)) == 1) {
+        n++;
+        r = 0;
+    }
+    if (r < 0)
+        ush_faults_add(faults, "", "multipart_invalid", "it is not multipart/form-data (RFC 7578)");
+    USH_TRY(r);
+    struct ush_pair *pairs = USH_NEW_N(rq->arena, struct ush_pair, n + 1);
+    if (!pairs)
+        return USH_ELIMIT;
+    ush_multipart_open(&m, type, rq->body);
+    for (size_t i = 0; i < n && ush_multipart_next(&m, &part) == 1; i++)
+        pairs[i] = (struct ush_pair){part.name, part.content};
+    return ush_record_decode_pairs(record, pairs, n, rq->arena, input, faults);
+}
+
 int ush__body_decode(struct ush__exchange *x)
 {
     struct ush_request *rq = &x->rq;
@@ -94,12 +122,15 @@ int ush__body_decode(struct ush__exchange *x)
     if (!input)
         return USH_ELIMIT;
     ush_faults_init(faults, rq->arena);
+    ush_text type = ush__head_get(rq->head, "content-type");
     int r;
     if (!route->body && route->is_page) {
         r = ush_record_decode_query(record, rq->head->query, rq->arena, input, faults);
     } else if (!route->body) { /* a program that mistypes a name is told */
         faults->in = "query";
         r = ush_record_decode_form(record, rq->head->query, rq->arena, input, faults);
+    } else if (route->takes_files && ush__media_type_is(type, multipart)) {
+        r = decode_parts(rq, record, type, input, faults);
     } else if (route->takes_form) {
         r = ush_record_decode_form(record, rq->body, rq->arena, input, faults);
     } else {

@@ -6,6 +6,7 @@
  *   conn.c      the life of a connection: which bytes are a request, what becomes of it
  *   input.c     bytes that wait: for the rest of their request, for the task of it
  *   body.c      bodies: length, chunks, limits; decoding them into records
+ *   multipart.c the parts of a form with a file
  *   route.c     from a path to a row of the table
  *   exchange.c  one request in its task (or on the loop's stack): handler, deadline, verdict
  *   reply.c     replies as handlers describe them, and the bytes that they become
@@ -24,6 +25,8 @@
  *                 |                               |                      |
  *                 v                               +---- drained ----[WRITING] client reads slowly
  *     [LINGER] --> closed
+ *
+ * A large body is asked for first: HEAD --> HANDLER, which runs o.admit only --welcome--> BODY.
  *
  * Invariants:
  *  1. Only HANDLER has a task. IDLE has no memory but struct ush_conn.
@@ -119,6 +122,7 @@ struct ush__input {
     size_t scanned;    /* of ush_head_parse */
     int64_t length;    /* Content-Length; -1 = chunked */
     int64_t since_ns;  /* when waiting for the body began; 0 = it has not */
+    bool asks_first;   /* a large body, and o.admit has not said yet that it is welcome */
     struct ush_chunks chunks;
     bool is_fresh;  /* `bytes` hold something that nobody has looked at */
     bool is_pooled; /* the block goes back to the pool */
@@ -137,7 +141,7 @@ enum { USH__SMALL_BYTES = 640 }; /* parsed head, bytes of head and body */
 struct ush__parcel {
     struct ush_conn *conn;
     const struct ush_head *head; /* in `room`, or in conn->in */
-    ush_text body;
+    ush_text body;               /* USH_NONE: asks only whether it may come */
     struct ush__match match;
     const char *here; /* where this parcel was when its slices were made */
     size_t bytes;     /* of the parcel, with what it uses of `room` */

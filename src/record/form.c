@@ -17,7 +17,7 @@
  * 3. Decoding of bytes follows the URL standard's parser, which cannot fail: a '%' without two hex
  *    digits stands for itself. What comes out is any bytes; the text rules judge them.
  *
- * multipart/form-data is not here.
+ * multipart/form-data is cut into pairs by http/multipart.c.
  */
 #include "record/record.h"
 
@@ -289,6 +289,18 @@ int ush_record_decode_form(const struct ush_record *r, ush_text body, struct ush
 {
     struct ush__decoder d = ush__decode_begin(r, arena, ret, faults);
     return decode_urlencoded(&d, r, body, ret);
+}
+
+int ush_record_decode_pairs(const struct ush_record *r, const struct ush_pair *pairs, size_t n,
+                            struct ush_arena *arena, void *ret, struct ush_faults *faults)
+{
+    struct ush__decoder d = ush__decode_begin(r, arena, ret, faults);
+    struct pairs p = {.at = USH_NEW_N(arena, struct pair, n + 1), .count = n};
+    if (!p.at)
+        return USH_ELIMIT;
+    for (size_t i = 0; i < n; i++)
+        p.at[i] = (struct pair){.name = pairs[i].name, .value = pairs[i].value};
+    return decode_sorted(&d, &p, r, ret);
 }
 
 int ush_record_decode_query(const struct ush_record *r, ush_text query, struct ush_arena *arena,
