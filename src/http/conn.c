@@ -12,11 +12,13 @@
  *              |<------ receive ------+
  *              v
  *            take: head -> admitted? -> body -> whole --> answer here, next
- *                                                    +--> RUN (needs a task)
+ *                               |                    +--> RUN (needs a task)
+ *                               +-- large body: RUN (asks o.admit for it), then body
  *
  * Invariants:
  *  1. A request gets a task only when its body is whole, so a client that sends slowly costs
- *     bytes and never a stack. Its deadline begins then, too.
+ *     bytes and never a stack. Its deadline begins then, too. A body larger than usual costs bytes
+ *     that count: whoever asks is let in, by a task that ends with that, before they are received.
  *  2. What is refused before its body was read closes the connection (invariant 4 of http.h). The
  *     reply would otherwise be followed by bytes that one side takes for a body and the other for
  *     a request (the "0.CL" family of request smuggling).
@@ -82,6 +84,14 @@ static bool needs_task(const struct ush__row *row)
     return row->route->runs_on != USH_LOOP && !row->route->asset;
 }
 
+/* A body beyond the usual limit is not received before o.admit has let its sender in. */
+static bool is_asked_for(const struct ush_http *h, const struct ush__input *in)
+{
+    const int64_t usual = h->limits.body_bytes;
+    return h->o.admit && needs_task(h->match.row) && in->body_max > usual &&
+           (in->length < 0 || in->length > usual);
+}
+
 /* Decides on the head alone whether the request is taken. 0 or an HTTP status. */
 static int admit(struct ush_conn *c, struct ush__input *in)
 {
@@ -89,11 +99,13 @@ static int admit(struct ush_conn *c, struct ush__input *in)
     int status = find_row(h);
     if (is_contradictory(c))
         status = 400;
+    in->asks_first = false;
     in->length = h->head.is_chunked ? -1 : h->head.content_length > 0 ? h->head.content_length : 0;
     if (in->length != 0 && status == 0) {
         status = ush__body_check(h->match.row, &h->head);
         in->body_max = h->match.row->body_bytes;
         ush_chunks_init(&in->chunks);
+        in->asks_first = is_asked_for(h, in);
     }
     if (status == 0 && needs_task(h->match.row) && h->handlers >= h->limits.handlers) {
         USH__COUNT(h, shed_total, 1);
@@ -194,6 +206,10 @@ static enum ush__step take(struct ush_conn *c, struct ush__input *in)
             return USH__WAIT;
         if (c->closing || in->head_len == 0) /* refused */
             continue;
+        if (in->asks_first)
+            return USH__RUN;
+        if (!is_new && in->since_ns == 0) /* it has asked; meanwhile others were parsed */
+            parse_again(h, in);
         if (!take_body(c, in))
             return USH__WAIT;
         if (c->closing)

@@ -161,6 +161,26 @@ static int call_handler(struct ush__exchange *x)
     return r;
 }
 
+/* A large body has been asked for. Welcome: the connection goes on to receive it. Refused: it is
+ * answered and closed, because the body is on its way. */
+static void answer_asking(struct ush__exchange *x, int result)
+{
+    struct ush_conn *c = x->rq.conn;
+    c->in->asks_first = false;
+    if (result == 0) {
+        c->in->is_fresh = true;
+        return;
+    }
+    x->keep_alive = false;
+    c->linger = true;
+    finish(x, result);
+    c->in->used = c->in->head_len;
+    ush__input_next(c->in);
+}
+
+/* A large body in the memory of its request: decoded, cleaned, cut into rows, shown again. */
+enum { LARGE_BODY_COPIES = 12 };
+
 static void serve_one(struct ush__parcel *p, struct ush_arena *arena)
 {
     struct ush_conn *c = p->conn;
@@ -171,7 +191,11 @@ static void serve_one(struct ush__parcel *p, struct ush_arena *arena)
         .name = row->name,
         .deadline_ns = ush_now_ns() + row->deadline_ms * (int64_t)USH_MS,
     };
+    const bool asks = !p->body.at;
+    const size_t cap_bytes = arena->cap_bytes;
     unpack(p);
+    if (p->body.len > c->http->limits.body_bytes) /* only the gate lets that much come here */
+        arena->cap_bytes += LARGE_BODY_COPIES * p->body.len;
     begin(&x, c, p->head, arena);
     ush__path_of(p->head, arena, &x.rq.path);
     x.rq.body = p->body;
@@ -180,17 +204,21 @@ static void serve_one(struct ush__parcel *p, struct ush_arena *arena)
     ush_scope_open(&scope, &o);
     x.scope = &scope;
     c->x = &x;
-    int result = call_handler(&x);
+    int result = asks ? admit(&x) : call_handler(&x);
     x.scope = NULL;
     int cut = ush_cancelled();
     ush_scope_close(&scope);
     /* Whatever the handler made of it: a deadline that has passed is the reason. */
     if (result < 0 && cut == -ETIMEDOUT)
         result = -ETIMEDOUT;
-    finish(&x, result);
+    if (asks)
+        answer_asking(&x, result);
+    else
+        finish(&x, result);
     c->x = NULL;
-    if (c->in)
+    if (c->in && !asks)
         ush__input_next(c->in);
+    arena->cap_bytes = cap_bytes;
 }
 
 int ush__exchange_main(void *arg)

@@ -105,6 +105,7 @@ void ush__input_next(struct ush__input *in)
     in->at += in->used;
     in->head_len = in->body_len = in->used = 0;
     in->since_ns = 0;
+    in->asks_first = false;
     in->is_fresh = in->at < in->len;
 }
 
@@ -168,7 +169,7 @@ const struct ush__parcel *ush__conn_parcel(struct ush_conn *c)
     p->match = h->match;
     p->here = (char *)p;
     p->bytes = offsetof(struct ush__parcel, room);
-    if (in->at + in->used == in->len && head_bytes + n <= USH__SMALL_BYTES) {
+    if (!in->asks_first && in->at + in->used == in->len && head_bytes + n <= USH__SMALL_BYTES) {
         char *to = p->room + head_bytes;
         p->head = (struct ush_head *)p->room;
         p->body = (ush_text){to + in->head_len, in->body_len};
@@ -185,6 +186,7 @@ const struct ush__parcel *ush__conn_parcel(struct ush_conn *c)
     }
     in = c->in;
     p->head = in->head;
-    p->body = (ush_text){in->bytes + in->at + in->head_len, in->body_len};
+    p->body =
+        in->asks_first ? USH_NONE : (ush_text){in->bytes + in->at + in->head_len, in->body_len};
     return p;
 }

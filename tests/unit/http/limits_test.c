@@ -409,6 +409,119 @@ BOTH_TEST(connections_per_address_have_an_end)
     return site_close(&s);
 }
 
+/* ---- large bodies are asked for first ------------------------------------------------------- */
+
+static int times_asked, times_asked_first;
+
+/* Who says who they are is let in, and the answer takes its time. */
+static int let_in(struct ush_request *rq)
+{
+    times_asked++;
+    times_asked_first += !rq->body.at;
+    if (ush_param(rq, "who").len)
+        USH_TRY(ush_event_wait(&gate));
+    ush_text who = ush_header(rq, "X-Who");
+    if (ush_text_equal(who, USH_T("answered")))
+        return ush_reply(rq, 303, NULL, USH_NONE) < 0 ? -EIO : 1;
+    return who.at ? 0 : ush_problem(rq, &ush_problem_not_found, "Not for you.");
+}
+
+static int say_length(struct ush_request *rq)
+{
+    return ush_reply(rq, 200, "text/plain", ush_arena_printf(rq->arena, "%zu", rq->body.len));
+}
+
+enum { LARGE_MAX = 300000 };
+static const struct ush_route large_routes[] = {
+    {"GET", "/", hello, .doc = "Hello."},
+    {"POST", "/large", say_length, .doc = "Large.", .raw_body = true, .body_bytes = LARGE_MAX},
+    {"POST", "/{who}", say_length, .doc = "Large.", .raw_body = true, .body_bytes = LARGE_MAX},
+};
+#define ANNOUNCE(path, fields) "POST " path " HTTP/1.1\r\nHost: x\r\n" fields "\r\n"
+
+static void open_asking(struct site *s)
+{
+    times_asked = times_asked_first = 0;
+    ush_event_init(&gate, "gate");
+    site_open(s, large_routes, USH_COUNT(large_routes),
+              &(struct ush_http_options){.admit = let_in});
+}
+
+static const struct {
+    const char *head;
+    size_t body, more; /* bytes of the body that are sent with it, and after its "100 Continue" */
+    int status, asked, asked_first;
+} asking[] = {
+    {ANNOUNCE("/large", "Content-Length: 65537\r\n"), 0, 0, 404, 1, 1},
+    {ANNOUNCE("/large", "Content-Length: 65537\r\n"), 65537, 0, 404, 1, 1},
+    {ANNOUNCE("/large", "Content-Length: 300000\r\nExpect: 100-continue\r\n"), 0, 0, 404, 1, 1},
+    {ANNOUNCE("/large", "Transfer-Encoding: chunked\r\n"), 0, 0, 404, 1, 1},
+    {ANNOUNCE("/large", "X-Who: answered\r\nContent-Length: 300000\r\n"), 9, 0, 303, 1, 1},
+    {ANNOUNCE("/large", "X-Who: a\r\nContent-Length: 300000\r\n"), 300000, 0, 200, 2, 1},
+    {ANNOUNCE("/large", "X-Who: a\r\nContent-Length: 300000\r\nExpect: 100-continue\r\n"), 0,
+     300000, 200, 2, 1},
+    {ANNOUNCE("/large", "X-Who: a\r\nContent-Length: 300000\r\nExpect: 100-continue\r\n"), 10, 0, 0,
+     1, 1},
+    {ANNOUNCE("/large", "X-Who: a\r\nContent-Length: 300001\r\n"), 0, 0, 413, 0, 0},
+    {ANNOUNCE("/large", "X-Who: a\r\nContent-Length: 65536\r\n"), 65536, 0, 200, 1, 0},
+    {ANNOUNCE("/large", "Content-Length: 65536\r\n"), 65536, 0, 404, 1, 0},
+    {ANNOUNCE("/large", "X-Who: a\r\nContent-Length: 0\r\n"), 0, 0, 200, 1, 0},
+};
+
+BOTH_TEST(large_body_is_asked_for_first)
+{
+    static char body[LARGE_MAX];
+    struct site s;
+    open_asking(&s);
+    for (size_t i = 0; i < USH_COUNT(asking); i++) {
+        int c = site_connect(&s);
+        times_asked = times_asked_first = 0;
+        say(c, asking[i].head);
+        say_bytes(c, body, asking[i].body);
+        if (asking[i].more) {
+            ck_assert_int_eq(hear(c)->status, 100);
+            say_bytes(c, body, asking[i].more);
+        }
+        if (asking[i].status) {
+            ck_assert_msg(hear(c)->status == asking[i].status, "case %zu", i);
+            if (asking[i].status != 200 && asking[i].asked_first)
+                ck_assert(hears_end(c));
+        } else {
+            while (!times_asked)
+                ush_yield();
+        }
+        ck_assert_msg(times_asked == asking[i].asked, "case %zu: asked %d times", i, times_asked);
+        ck_assert_int_eq(times_asked_first, asking[i].asked_first);
+        ush_close(c);
+    }
+    return site_close(&s);
+}
+
+/* While one is asked about, others are parsed, and what follows its body is another request. */
+BOTH_TEST(large_bodies_among_others)
+{
+    static char body[LARGE_MAX];
+    struct site s;
+    open_asking(&s);
+    int slow = site_connect(&s), other = site_connect(&s);
+    say(slow, ANNOUNCE("/slow", "X-Who: me\r\nTransfer-Encoding: chunked\r\n"));
+    while (times_asked == 0)
+        ush_yield();
+    ck_assert_int_eq(ask(other, "GET / HTTP/1.1\r\nHost: x\r\nX-Who: b\r\n\r\n")->status, 200);
+    ush_event_set(&gate);
+    say(slow, "20000\r\n");
+    say_bytes(slow, body, 0x20000);
+    say(slow, "\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nX-Who: c\r\n\r\n");
+    struct heard *h = hear(slow);
+    ck_assert_int_eq(h->status, 200);
+    ck_assert_str_eq(h->body, "131072");
+    ck_assert_str_eq(hear(slow)->body, "hello");
+    ck_assert_int_eq(times_asked_first, 1);
+    ush_close(slow);
+    ush_close(other);
+    return site_close(&s);
+}
+
 /* Half-open requests in number: none of them costs a task. */
 BOTH_TEST(slow_clients_hold_no_stack)
 {
@@ -458,6 +571,8 @@ int main(void)
     both_add(tc, connections_per_address);
     both_add(tc, connections_per_address_have_an_end);
     both_add(tc, slow_clients_hold_no_stack);
+    both_add(tc, large_body_is_asked_for_first);
+    both_add(tc, large_bodies_among_others);
     suite_add_tcase(s, tc);
     return both_main(s);
 }
