@@ -134,8 +134,18 @@ static int event_of_path(struct ush_request *rq, int64_t *ret)
 }
 
 /* The value of the hidden field, which needs no decoding. */
-static ush_text form_key(ush_text body)
+static ush_text form_key(const struct ush_request *rq)
 {
+    struct ush_multipart m;
+    struct ush_part part;
+    ush_text body = rq->body;
+    if (rq->route->takes_files &&
+        ush_multipart_open(&m, ush_header(rq, "Content-Type"), body) == 0) {
+        while (ush_multipart_next(&m, &part) == 1)
+            if (ush_text_equal(part.name, USH_T("_key")))
+                return part.content;
+        return USH_NONE;
+    }
     while (body.at) {
         ush_text value = ush_text_cut(&body, '&');
         if (ush_text_equal(ush_text_cut(&value, '='), USH_T("_key")))
@@ -146,8 +156,10 @@ static ush_text form_key(ush_text body)
 
 static int check_form(struct ush_request *rq, const struct caller *c)
 {
-    ush_text key = form_key(rq->body);
     USH_TRY(check_origin(rq));
+    if (!rq->body.at) /* a large one, asked for before it is received: it will be looked at then */
+        return 0;
+    ush_text key = form_key(rq);
     if (key.len == c->form_key.len && sodium_memcmp(key.at, c->form_key.at, key.len) == 0)
         return 0;
     return ush_problem(rq, &problem_foreign_origin,

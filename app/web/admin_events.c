@@ -19,7 +19,7 @@ USH_RECORD_DEFINE(import_form, IMPORT_FORM_FIELDS)
 static_assert(offsetof(struct event_form, questions) == offsetof(struct import_row, questions),
               "event_form begins with a struct import_row");
 
-enum { MINUTE_MS = 60000 };
+enum { MINUTE_MS = 60000, EVENTS_BYTES_MAX = 64 << 20 };
 
 int event_of_slug(struct ush_request *rq, struct event_entry *ret)
 {
@@ -35,8 +35,14 @@ int event_of_slug(struct ush_request *rq, struct event_entry *ret)
 int web_admin_events(struct ush_request *rq)
 {
     struct ush_rows all;
+    struct ush_arena arena; /* a thousand descriptions may be more than a request's memory holds */
     const struct caller *c = caller_of(rq);
-    USH_TRY(events_read(web_of(rq)->fest.db, rq->arena, &all));
+    ush_arena_init(&arena, NULL, 0, EVENTS_BYTES_MAX);
+    int r = events_read(web_of(rq)->fest.db, &arena, &all);
+    if (r < 0) {
+        ush_arena_fini(&arena);
+        return r;
+    }
     struct event_entry *e = all.at;
     size_t n = 0;
     for (size_t i = 0; i < all.count; i++)
@@ -46,6 +52,7 @@ int web_admin_events(struct ush_request *rq)
     struct ush_buf b;
     ush_buf_init(&b, PAGE_BYTES_MAX);
     page_admin_events(&b, &f, e, n, ush_wall_ms());
+    ush_arena_fini(&arena);
     return reply_page(rq, 200, &b);
 }
 
@@ -366,35 +373,47 @@ int web_admin_event_post(struct ush_request *rq)
 
 /* ---- files of many --------------------------------------------------------------------------- */
 
+enum { IMPORT_PAGE_MAX = 32 << 20 }; /* the text of the file in it, escaped */
+
 static int show_import(struct ush_request *rq, int status, const struct import_view *v,
                        ush_text trouble)
 {
     struct admin_frame f = admin_frame_of(rq, USH_T("Import events"), "/admin/events");
     f.trouble = trouble;
-    f.script = asset_file_js.path;
     struct ush_buf b;
-    ush_buf_init(&b, 16 << 20);
+    ush_buf_init(&b, IMPORT_PAGE_MAX);
     page_admin_import(&b, &f, v);
     return reply_page(rq, status, &b);
 }
 
 int web_admin_import(struct ush_request *rq)
 {
-    return show_import(rq, 200, &(struct import_view){.form = &(struct import_form){0}}, USH_NONE);
+    return show_import(rq, 200, &(struct import_view){0}, USH_NONE);
 }
 
 int web_admin_import_post(struct ush_request *rq)
 {
     const struct import_form *in = rq->input;
     struct import_result result;
-    struct import_view v = {.form = in};
-    if (rq->faults)
-        return show_import(rq, 422, &v, USH_T("Please paste a file, or choose one."));
+    struct import_view v = {.file = in->file};
+    ush_text wrong = fault_of(rq->faults, in->upload.len ? "upload" : "file");
+    if (wrong.len)
+        return show_import(rq, 422, &v,
+                           ush_arena_printf(rq->arena,
+                                            "This cannot be read as CSV or JSON in UTF-8: %.*s. "
+                                            "Spreadsheets save it as \"CSV UTF-8\".",
+                                            USH_PR(wrong)));
+    if (in->upload.len)
+        v.file = in->upload;
+    if (rq->faults || !v.file.len)
+        return show_import(rq, 422, &v, USH_T("Please choose a file, or paste its text."));
+    /* What is stored has been checked before: a file that is chosen only now has not. */
     const struct import_options o = {.tz = web_of(rq)->settings->tz,
-                                     .dry_run = !ush_text_equal(in->step, USH_T("apply")),
+                                     .dry_run = in->upload.len ||
+                                                !ush_text_equal(in->step, USH_T("apply")),
                                      .actor = caller_of(rq)->actor};
     struct fest *fest = &web_of(rq)->fest;
-    int r = import_events(fest->db, in->file, &o, rq->arena, &result);
+    int r = import_events(fest->db, v.file, &o, rq->arena, &result);
     if (r < 0 && r != USH_EINVAL)
         return r;
     events_forget(fest);

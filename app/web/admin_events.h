@@ -25,8 +25,12 @@ USH_RECORD(seats_form, SEATS_FORM_FIELDS)
     F(R, I64, count, .min = 1, .max = 10000, .doc = "How many may move up")
 USH_RECORD(promote_form, PROMOTE_FORM_FIELDS)
 
+enum { IMPORT_CHARS_MAX = 5000000 };
 #define IMPORT_FORM_FIELDS(F, R)                                                                   \
-    F(R, TEXT, file, .format = USH_PROSE, .min = 1, .max = 5000000, .doc = "CSV or JSON")          \
+    F(R, TEXT, file, .format = USH_PROSE, .max = IMPORT_CHARS_MAX, .optional = true,               \
+      .doc = "CSV or JSON as text")                                                                \
+    F(R, TEXT, upload, .format = USH_PROSE, .max = IMPORT_CHARS_MAX, .optional = true,             \
+      .doc = "The same as a chosen file, which counts for more")                                   \
     F(R, TEXT, step, .choices = "check|apply", .doc = "Which button")
 USH_RECORD(import_form, IMPORT_FORM_FIELDS)
 
@@ -48,7 +52,7 @@ struct event_page_view {
     bool asks_cancel, asks_announce;
 };
 struct import_view {
-    const struct import_form *form;
+    ush_text file;                      /* its text, for the form */
     const struct import_result *result; /* NULL before the first check */
 };
 

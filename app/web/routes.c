@@ -140,7 +140,7 @@ const struct ush_route web_routes[] = {
      .doc = "A file of events."},
     {"POST", "/admin/events/import", web_admin_import_post, FEST(ORGANISER), .is_page = true,
      .doc = "Checks or stores it.", .body = &import_form_record, .takes_form = true,
-     .faults_to_handler = true, .body_bytes = IMPORT_BODY_MAX},
+     .takes_files = true, .faults_to_handler = true, .body_bytes = IMPORT_BODY_MAX},
     {"GET", "/admin/events/{slug}", web_admin_event, FOR(LOOK), .is_page = true, .doc = "One."},
     {"GET", "/admin/events/{slug}/edit", web_admin_event_edit, FOR(ORGANISER), .is_page = true,
      .doc = "Its form."},

@@ -6,6 +6,7 @@ address come from the page, as they do in a real browser.
 
 import html.parser
 import urllib.parse
+import uuid
 
 HTML = "text/html,application/xhtml+xml"
 
@@ -14,6 +15,8 @@ class Form:
     def __init__(self, attributes):
         self.method = attributes.get("method", "get").upper()
         self.action = attributes.get("action", "")
+        self.is_multipart = attributes.get("enctype") == "multipart/form-data"
+        self.files = set()
         self.fields = {}
         self.ticks = {}  # name -> value that is sent when ticked
         self.buttons = []
@@ -69,6 +72,9 @@ class _Reader(html.parser.HTMLParser):
                 form.fields[name] = form.ticks[name]
         else:
             form.fields[name] = a.get("value", "")
+        if a.get("type") == "file":
+            form.fields[name] = ("", b"")  # nothing is chosen
+            form.files.add(name)
         if "required" in a:
             form.required.add(name)
 
@@ -125,6 +131,19 @@ class Page:
         return next(f.fields[field] for f in self.forms if field in f.fields)
 
 
+def multipart(pairs):
+    """The type and the body as browsers send them (RFC 7578); a file is (name, bytes)."""
+    boundary = "----WebKitFormBoundary" + uuid.uuid4().hex[:16]
+    body = b""
+    for name, value in pairs:
+        file = value if isinstance(value, tuple) else None
+        body += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"'.encode()
+        if file:
+            body += f'; filename="{file[0]}"\r\nContent-Type: application/octet-stream'.encode()
+        body += b"\r\n\r\n" + (file[1] if file else value.encode()) + b"\r\n"
+    return f"multipart/form-data; boundary={boundary}", body + f"--{boundary}--\r\n".encode()
+
+
 class Browser:
     def __init__(self, server):
         self.server, self.cookies = server, {}
@@ -161,8 +180,10 @@ class Browser:
 
     def send(self, form, **typed):
         """Presses the button; the bare answer."""
-        pairs = self.fill(form, **typed)
-        return self._keep(self.server.form(self._path(form.action), pairs, self._headers()))
+        pairs, headers = self.fill(form, **typed), self._headers()
+        if form.is_multipart:
+            headers["Content-Type"], pairs = multipart(pairs)
+        return self._keep(self.server.form(self._path(form.action), pairs, headers))
 
     def submit(self, form, **typed):
         """Presses the button and follows where it leads."""

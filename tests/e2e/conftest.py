@@ -110,7 +110,8 @@ class Server:
         None is left out."""
         sent = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html",
                 "Origin": f"http://127.0.0.1:{self.port}", **(headers or {})}
-        return self.request("POST", path, urllib.parse.urlencode(fields),
+        body = fields if isinstance(fields, bytes) else urllib.parse.urlencode(fields)
+        return self.request("POST", path, body,
                             {k: v for k, v in sent.items() if v is not None})
 
     def register(self, event, number, key=None, **fields):

@@ -119,21 +119,6 @@ def test_places_open_close_and_cancel(office):
                           ).fetchone()[0] == 4
 
 
-@sqlite
-def test_import_checks_before_it_stores(office):
-    b = office.owner
-    rows = ("slug,title,starts,capacity\nchess,Chess,2031-03-14 10:00,16\n"
-            "robo-race,Robo Race,soon,2\n")
-    form = b.open("/admin/events/import").form("Check")
-    wrong = b.submit(form, file=rows, step="check")
-    assert wrong.status == 422 and "1 new" in wrong.text and "1 wrong" in wrong.text
-    assert "is not a time" in wrong.text and b.open("/admin/events/chess").status == 404
-    good = b.submit(wrong.form("Check"), file=rows.rsplit("\n", 2)[0] + "\n", step="check")
-    assert "1 new, 0 changed" in good.text and b.open("/admin/events/chess").status == 404
-    done = b.submit(good.form("Store 1 events"), step="apply")
-    assert "The events are stored" in done.text and "Chess" in done.text
-
-
 # ---- people --------------------------------------------------------------------------------------
 
 
