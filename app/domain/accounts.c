@@ -4,10 +4,13 @@
  * Invariants:
  *  1. No token, code or password is stored or sent to the writer: only keyed hashes of random bits,
  *     and argon2id of passwords, made before the operation.
- *  2. There is always an active owner once there was one.
+ *  2. There is always an active owner once there was one: changes of users take turns, so what one
+ *     has counted stays true until it is stored.
  *  3. Whatever takes rights away ends the sessions in the same transaction: password, role, events
  *     and switching off a user, revoking a device.
  *  4. A one-time code becomes NULL by the statement that uses it, so it works once.
+ *  5. What is run again because its answer was lost knows itself by random bits that were made
+ *     before: a new user by the hash of the password, a session by its token, a device by its code.
  */
 #include "domain/accounts.h"
 
@@ -140,8 +143,13 @@ static int pair(struct ush_tx *tx, const struct session_change *in, struct chang
               : 0;
     USH_TRY(paired);
     out->outcome = paired ? CHANGE_DONE : CHANGE_NOT_FOUND;
-    if (!paired)
-        return 0;
+    if (!paired) {
+        struct account same; /* the phone that was faster may be this one */
+        int before = ush_one(tx, &sql_session_one, &account_record, &same,
+                             USH_VALUES(USH_BYTES(in->token_key), tx->now_ms, 0));
+        out->outcome = before > 0 ? CHANGE_DONE : CHANGE_NOT_FOUND;
+        return before < 0 ? before : 0;
+    }
     USH_TRY(
         ush_exec(tx, &sql_session_insert,
                  USH_VALUES(USH_BYTES(in->token_key), USH_NULL, d.id, tx->now_ms, d.expires_at)));
@@ -259,11 +267,12 @@ static int add_user(struct ush_tx *tx, const struct user_put *in, struct change_
     struct user old;
     int64_t users = 0;
     USH_TRY(number_read(tx, &sql_users_count, &users, USH_NO_VALUES));
-    if (in->is_first && users > 0)
-        return refuse(out, "There are users already. An owner can add others.");
     int found = ush_one(tx, &sql_user_by_email, &user_record, &old, USH_VALUES(in->email_key));
     USH_TRY(found);
-    out->outcome = found ? CHANGE_DUPLICATE : CHANGE_DONE;
+    bool is_ours = found && ush_text_equal(old.password, in->password);
+    if (in->is_first && users > 0 && !is_ours)
+        return refuse(out, "There are users already. An owner can add others.");
+    out->outcome = found && !is_ours ? CHANGE_DUPLICATE : CHANGE_DONE;
     if (found)
         return 0;
     USH_TRY(ush_exec(tx, &sql_user_insert,
@@ -303,6 +312,8 @@ static int change_user(struct ush_tx *tx, const struct user_put *in, struct chan
 static int user_run(struct ush_tx *tx, const void *input, void *output)
 {
     const struct user_put *in = input;
+    int64_t turn;
+    USH_TRY(number_read(tx, &sql_users_turn, &turn, USH_NO_VALUES));
     return in->id ? change_user(tx, in, output) : add_user(tx, in, output);
 }
 

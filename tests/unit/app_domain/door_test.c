@@ -26,9 +26,10 @@ static struct change_result store(struct fixture *x, struct user_put put)
 
 static struct user_put new_user(const char *email, const char *role)
 {
-    static char hash[PASSWORD_HASH_MAX];
-    if (!hash[0])
-        ck_assert_int_eq(password_hash(USH_T("correct horse"), hash), 0);
+    static char hashes[4][PASSWORD_HASH_MAX]; /* each is another, as in service */
+    static unsigned next;
+    char *hash = hashes[next++ % 4];
+    ck_assert_int_eq(password_hash(USH_T("correct horse"), hash), 0);
     return (struct user_put){.email = ush_text_of(email),
                              .name = USH_T("Somebody"),
                              .role = ush_text_of(role),
@@ -46,6 +47,7 @@ static int accounts(void *arg)
     struct user_put first = new_user("Owner@School.example", "owner");
     first.is_first = 1;
     ck_assert_int_eq(store(x, first).outcome, CHANGE_DONE);
+    ck_assert_int_eq(store(x, first).outcome, CHANGE_DONE); /* its answer was lost */
     first.email = USH_T("second@school.example");
     ck_assert_int_eq(store(x, first).outcome, CHANGE_REFUSED); /* not the first any more */
     ck_assert_int_eq(store(x, new_user("owner@school.example", "desk")).outcome, CHANGE_DUPLICATE);
@@ -77,6 +79,42 @@ static int accounts(void *arg)
     ck_assert_int_eq(store(x, off).outcome, CHANGE_DONE);
     ck_assert_int_eq(session_open(f, owner.id, USH_NONE, token, &x->arena), 0);
     ck_assert_int_eq(session_read(f, ush_text_of(token), &x->arena, &a), USH_ENOTFOUND);
+    fixture_close(x);
+    return 0;
+}
+
+struct stepping_down {
+    struct fixture *x;
+    int64_t user;
+    int64_t outcome;
+};
+
+static int step_down(void *arg)
+{
+    struct stepping_down *s = arg;
+    s->outcome = store(s->x, (struct user_put){.id = s->user, .role = USH_T("viewer")}).outcome;
+    return 0;
+}
+
+/* Both at the same moment, in transactions of their own where there can be two. */
+static int last_owners(void *arg)
+{
+    enum { ROUNDS = 10 };
+    struct fixture *x = arg;
+    struct user u[2];
+    fixture_open(x);
+    store(x, new_user("a@school.example", "owner"));
+    store(x, new_user("b@school.example", "owner"));
+    ck_assert_int_eq(user_by_email(&x->fest, USH_T("a@school.example"), &x->arena, &u[0]), 0);
+    ck_assert_int_eq(user_by_email(&x->fest, USH_T("b@school.example"), &x->arena, &u[1]), 0);
+    for (int round = 0; round < ROUNDS; round++) {
+        struct stepping_down s[2] = {{x, u[0].id, 0}, {x, u[1].id, 0}};
+        ck_assert_int_eq(ush_gather(2, 2, step_down, s, sizeof *s), 0);
+        int refused = s[1].outcome == CHANGE_REFUSED;
+        ck_assert_int_eq(s[!refused].outcome, CHANGE_DONE);
+        ck_assert_int_eq(s[refused].outcome, CHANGE_REFUSED);
+        store(x, (struct user_put){.id = u[!refused].id, .role = USH_T("owner")});
+    }
     fixture_close(x);
     return 0;
 }
@@ -337,13 +375,10 @@ static const struct story {
     const char *name;
     int (*body)(void *);
 } stories[] = {
-    {"accounts", accounts},
-    {"setup links", setup_links},
-    {"devices", devices},
-    {"the door", door},
-    {"many scanners", many_scanners},
-    {"forgetting", forgetting},
-    {"erasing moves the waitlist", erasing_moves_the_waitlist},
+    {"accounts", accounts},       {"the last two owners", last_owners},
+    {"setup links", setup_links}, {"devices", devices},
+    {"the door", door},           {"many scanners", many_scanners},
+    {"forgetting", forgetting},   {"erasing moves the waitlist", erasing_moves_the_waitlist},
 };
 
 START_TEST(story)

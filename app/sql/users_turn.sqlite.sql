@@ -1,0 +1,2 @@
+-- One writer at a time: nothing to wait for.
+SELECT 1 AS number
