@@ -12,6 +12,15 @@
 USH_RECORD_DEFINE(audit_row, AUDIT_ROW_FIELDS)
 USH_RECORD_DEFINE(audit_note, AUDIT_NOTE_FIELDS)
 
+/* What an operation knows itself by (promote, resend) says nothing to people. */
+static void hide_mark(ush_text *detail)
+{
+    enum { MARK = 18 }; /* "[0123456789abcdef]" */
+    size_t n = detail->len;
+    if (n >= MARK && detail->at[n - 1] == ']' && detail->at[n - MARK] == '[')
+        *detail = ush_text_trim((ush_text){detail->at, n - MARK});
+}
+
 int audit_read(struct fest *f, const struct audit_filter *filter, struct ush_arena *arena,
                struct ush_rows *ret)
 {
@@ -20,7 +29,10 @@ int audit_read(struct fest *f, const struct audit_filter *filter, struct ush_are
                                        USH_V(limit)};
     const struct asking r = {
         &sql_audit_some, &audit_row_record, values, USH_COUNT(values), arena, NULL, ret};
-    return rows_read(f->db, &r);
+    USH_TRY(rows_read(f->db, &r));
+    for (size_t i = 0; i < ret->count; i++)
+        hide_mark(&((struct audit_row *)ret->at)[i].detail);
+    return 0;
 }
 
 static int note_run(struct ush_tx *tx, const void *input, void *output)

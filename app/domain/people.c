@@ -291,6 +291,15 @@ int registration_edit(struct fest *f, const struct edit_request *rq, struct ush_
 
 /* ---- sending again --------------------------------------------------------------------------- */
 
+/* 1 when this very operation is stored: its COMMIT came through and the word of it did not. */
+static int resent_before(struct ush_tx *tx, const struct resend *in)
+{
+    int64_t found = 0;
+    ush_text mark = ush_arena_printf(tx->arena, "%%[%016llx]", (unsigned long long)in->once);
+    int r = number_read(tx, &sql_resent_before, &found, USH_VALUES(in->registration, mark));
+    return r < 0 ? r : found > 0;
+}
+
 static int resend_run(struct ush_tx *tx, const void *input, void *output)
 {
     const struct resend *in = input;
@@ -299,10 +308,15 @@ static int resend_run(struct ush_tx *tx, const void *input, void *output)
     int go = find(tx, in->registration, &l, out);
     if (go <= 0)
         return go;
-    if (!in->force && USH_HAS(&l.row, seat_row_resent_at) &&
-        tx->now_ms < l.row.resent_at + RESEND_EVERY_MS) {
+    int64_t next = USH_HAS(&l.row, seat_row_resent_at) ? l.row.resent_at + RESEND_EVERY_MS : 0;
+    if (tx->now_ms < next) {
+        int before = resent_before(tx, in);
+        if (before != 0)
+            return before < 0 ? before : 0;
+    }
+    if (!in->force && tx->now_ms < next) {
         out->outcome = CHANGE_TOO_SOON;
-        out->until = l.row.resent_at + RESEND_EVERY_MS;
+        out->until = next;
         USH_SET(out, change_result_until);
         return 0;
     }
@@ -312,10 +326,13 @@ static int resend_run(struct ush_tx *tx, const void *input, void *output)
         USH_VALUES(in->registration, tx->now_ms, out->manage_rev, (int64_t)(in->new_ticket != 0))));
     struct ush_job_new job = mail_job(MAIL_RESEND, in->registration, tx->now_ms);
     USH_TRY(ush_jobs_put(tx, &job, 1));
-    return audit(tx, &(struct audit_entry){in->actor, "resend", l.event.id, in->registration,
-                                           in->new_ticket ? USH_T("new ticket")
-                                           : in->new_link ? USH_T("new link")
-                                                          : USH_NONE});
+    ush_text detail = ush_arena_printf(tx->arena, "%s[%016llx]",
+                                       in->new_ticket ? "new ticket "
+                                       : in->new_link ? "new link "
+                                                      : "",
+                                       (unsigned long long)in->once);
+    return audit(tx,
+                 &(struct audit_entry){in->actor, "resend", l.event.id, in->registration, detail});
 }
 
 const struct ush_operation op_resend = {
@@ -325,50 +342,54 @@ const struct ush_operation op_resend = {
     .run = resend_run,
 };
 
+int registration_resend(struct fest *f, struct resend *in, struct ush_arena *arena,
+                        struct change_result *ret)
+{
+    ush_random(&in->once, sizeof in->once);
+    return fest_change(f, &op_resend, in, ret, arena);
+}
+
 enum { FOUND_MAX = 100 };
 struct finding_people {
-    const char *keys; /* 16 bytes per event */
-    size_t events;
+    ush_text low, high; /* per event the first and the last key of the address, 16 bytes each */
     int64_t found[FOUND_MAX];
-    size_t count;
+    int count;
 };
 
 static int find_people(struct ush_tx *view, void *arg)
 {
     struct finding_people *f = arg;
-    for (size_t i = 0; i < f->events; i++) {
-        char low[KEY_BYTES] = {0}, high[KEY_BYTES];
-        struct ush_rows rows;
-        memcpy(low, f->keys + i * KEY_BYTES, KEY_BYTES / 2);
-        memcpy(high, low, KEY_BYTES / 2);
-        memset(high + KEY_BYTES / 2, 0xff, KEY_BYTES / 2);
-        USH_TRY(ush_all(view, &sql_people_of_address, &number_record, 10000, &rows,
-                        USH_VALUES(USH_BYTES(((ush_text){low, KEY_BYTES})),
-                                   USH_BYTES(((ush_text){high, KEY_BYTES})))));
-        for (size_t k = 0; k < rows.count && f->count < FOUND_MAX; k++)
-            f->found[f->count++] = ((struct number *)rows.at)[k].number;
-    }
-    return 0;
+    struct ush_rows rows;
+    f->count = ush_all(view, &sql_people_of_address, &number_record, FOUND_MAX, &rows,
+                       USH_VALUES(USH_BYTES(f->low), USH_BYTES(f->high), FOUND_MAX));
+    for (int i = 0; i < f->count; i++)
+        f->found[i] = ((struct number *)rows.at)[i].number;
+    return f->count;
 }
 
 int registrations_resend_to(struct fest *f, ush_text email, struct ush_arena *arena)
 {
     struct event_list *list EVENTS_HELD = NULL;
     USH_TRY(events_take(f, &list));
-    char *keys = ush_arena_alloc(arena, list->count * KEY_BYTES + 1);
-    struct finding_people found = {.keys = keys};
-    if (!keys)
+    char *low = ush_arena_alloc(arena, list->count * KEY_BYTES + 1);
+    char *high = ush_arena_alloc(arena, list->count * KEY_BYTES + 1);
+    size_t n = 0;
+    if (!low || !high)
         return USH_ELIMIT;
     for (size_t i = 0; i < list->count; i++) {
         ush_text key = form_person_key(f, &list->at[i].event, USH_T(""), email, arena);
-        if (key.at)
-            memcpy(keys + found.events++ * KEY_BYTES, key.at, KEY_BYTES);
+        if (!key.at)
+            continue;
+        memset(memcpy(low + n, key.at, KEY_BYTES) + KEY_BYTES / 2, 0, KEY_BYTES / 2);
+        memset(memcpy(high + n, key.at, KEY_BYTES) + KEY_BYTES / 2, 0xff, KEY_BYTES / 2);
+        n += KEY_BYTES;
     }
-    USH_TRY(ush_read(f->db, find_people, &found));
-    for (size_t i = 0; i < found.count; i++) {
+    struct finding_people found = {.low = {low, n}, .high = {high, n}};
+    USH_TRY(n ? ush_read(f->db, find_people, &found) : 0);
+    for (int i = 0; i < found.count; i++) {
         struct resend in = {.registration = found.found[i], .actor = USH_T("find")};
         struct change_result out;
-        USH_TRY(ush_change(f->db, &op_resend, &in, &out, arena));
+        USH_TRY(registration_resend(f, &in, arena, &out));
     }
     return 0;
 }

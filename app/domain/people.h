@@ -91,8 +91,12 @@ int registration_edit(struct fest *f, const struct edit_request *rq, struct ush_
     F(R, I64, new_link, .doc = "1 = raise manage_rev: the old link dies")                          \
     F(R, I64, new_ticket, .doc = "1 = raise ticket_rev: the old QR code dies")                     \
     F(R, I64, force, .doc = "1 = an organiser asks: not bound by the hour")                        \
+    F(R, I64, once, .doc = "Random: run again, it sends nothing more and says the same")           \
     F(R, TEXT, actor, .max = 120, .doc = "Who asks, for the audit")
 USH_RECORD(resend, RESEND_FIELDS)
+/* op_resend, with `once` made here. May suspend. */
+int registration_resend(struct fest *f, struct resend *in, struct ush_arena *arena,
+                        struct change_result *ret);
 
 /* "Lost your ticket?": the link of every live registration of an address goes out again, each at
  * most hourly. Says nothing about whether there are any. May suspend. */

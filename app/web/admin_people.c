@@ -160,7 +160,7 @@ static int send_again(struct ush_request *rq, const struct resend *options, cons
     in.registration = reg.registration.id;
     in.force = 1;
     in.actor = caller_of(rq)->actor;
-    USH_TRY(fest_change(&web_of(rq)->fest, &op_resend, &in, &result, rq->arena));
+    USH_TRY(registration_resend(&web_of(rq)->fest, &in, rq->arena, &result));
     return reply_change(rq, &result, done, "%.*s", USH_PR(path_of(rq)));
 }
 

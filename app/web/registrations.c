@@ -74,7 +74,7 @@ int web_api_resend(struct ush_request *rq)
     struct change_result result;
     USH_TRY(authorise(rq, &v));
     struct resend in = {.registration = v.registration.id, .actor = USH_T("student")};
-    USH_TRY(fest_change(&web_of(rq)->fest, &op_resend, &in, &result, rq->arena));
+    USH_TRY(registration_resend(&web_of(rq)->fest, &in, rq->arena, &result));
     if (result.outcome == CHANGE_TOO_SOON) {
         reply_retry_after(rq, result.until - ush_wall_ms());
         return ush_problem(rq, &problem_too_soon, "The mail goes out at most once an hour.");

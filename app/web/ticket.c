@@ -92,7 +92,7 @@ int web_ticket_resend(struct ush_request *rq)
     struct change_result result;
     USH_TRY(open_link(rq, &reg));
     struct resend in = {.registration = reg.registration.id, .actor = USH_T("student")};
-    USH_TRY(fest_change(&web_of(rq)->fest, &op_resend, &in, &result, rq->arena));
+    USH_TRY(registration_resend(&web_of(rq)->fest, &in, rq->arena, &result));
     return ush_reply_redirect(
         rq, 303,
         manage_link(rq, reg.registration.id, reg.registration.manage_rev,

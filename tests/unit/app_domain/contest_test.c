@@ -119,8 +119,14 @@ static int64_t any_registration(struct contest *c)
 static int change_registration(struct contest *c, struct ush_arena *arena)
 {
     struct change_result out;
+    if (dice(c, 20) == 0)
+        return registrations_resend_to(
+            &c->x->fest, ush_arena_printf(arena, "s%llu@x.in", (unsigned long long)dice(c, PEOPLE)),
+            arena);
     if (dice(c, 3) == 0) {
-        const struct resend in = {.registration = any_registration(c), .actor = USH_T("test")};
+        const struct resend in = {.registration = any_registration(c),
+                                  .once = (int64_t)dice(c, 1ull << 50),
+                                  .actor = USH_T("test")};
         return fest_change(&c->x->fest, &op_resend, &in, &out, arena);
     }
     const struct cancel in = {

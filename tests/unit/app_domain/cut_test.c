@@ -10,6 +10,7 @@
 #include "fixture.h"
 
 #include "../sql/proxy.h"
+#include "domain/accounts.h"
 #include "domain/form.h"
 
 enum { STUDENTS = 3 };
@@ -223,6 +224,67 @@ static void promoting_cuts(struct fixture *x)
     }
 }
 
+/* ---- operations that know themselves when they are run again --------------------------------- */
+
+enum knowing { SEND_AGAIN, ADD_USER, ADD_DEVICE, PAIR, KNOWING };
+
+/* Something new each time, so whoever is not told that it is done is told wrong. */
+static int do_knowing(struct fixture *x, enum knowing what, const void *of, int at)
+{
+    struct fest *f = &x->fest;
+    struct change_result out = {0};
+    char token[SESSION_TOKEN_CHARS + 1];
+    const struct device_new gate = {
+        .name = USH_T("Gate"), .expires_at = ush_wall_ms() + 3600000, .actor = USH_T("test")};
+    struct resend again = {.registration = *(const int64_t *)of, .actor = USH_T("student")};
+    struct user_put user = {.email = ush_arena_printf(&x->arena, "u%d@x.in", at),
+                            .name = USH_T("Somebody"),
+                            .role = USH_T("viewer"),
+                            .password = ush_arena_printf(&x->arena, "hash %d", at),
+                            .actor = USH_T("owner")};
+    int r = USH_EINVAL;
+    if (what == SEND_AGAIN)
+        r = registration_resend(f, &again, &x->arena, &out);
+    else if (what == ADD_USER)
+        r = user_store(f, &user, &out, &x->arena);
+    else if (what == ADD_DEVICE)
+        r = device_add(f, &gate, token, &x->arena);
+    else
+        r = device_pair(f, ush_text_of(of), token, &x->arena);
+    ck_assert_msg(r == 0 && out.outcome == CHANGE_DONE, "%d of %d: %s, outcome %d", at, what,
+                  ush_error_text(r), (int)out.outcome);
+    return r;
+}
+
+static void knowing_cuts(struct fixture *x, int64_t *who)
+{
+    for (int what = 0, n = 0; what < KNOWING; what++) {
+        for (int way = TO_SERVER; way <= TO_CLIENT; way++) {
+            bool was_cut = true;
+            for (int at = 1; was_cut; at++) {
+                struct student s;
+                char code[SESSION_TOKEN_CHARS + 1];
+                const struct device_new gate = {.name = USH_T("Gate"),
+                                                .expires_at = ush_wall_ms() + 3600000,
+                                                .actor = USH_T("test")};
+                prepare(x, &s, "quiz", (*who)++);
+                ask_all(&s, 1);
+                ck_assert_int_eq(device_add(&x->fest, &gate, code, &x->arena), 0);
+                proxy_arm(way, at);
+                do_knowing(x, what, what == PAIR ? (void *)code : &s.answer.registration, ++n);
+                was_cut = atomic_load(&proxy.was_cut);
+                proxy_arm(0, 0);
+                ck_assert(was_cut || at > 10);
+            }
+        }
+    }
+    ck_assert_str_eq(pg_ask(pg_database(),
+                            "SELECT count(*) = count(DISTINCT registration_id) AND count(*) ="
+                            " (SELECT count(*) FROM jobs WHERE kind = 'resend')"
+                            " FROM audit WHERE action = 'resend'"),
+                     "t");
+}
+
 static int cuts_story(void *arg)
 {
     struct fixture *x = arg;
@@ -251,6 +313,7 @@ static int cuts_story(void *arg)
         atoll(pg_ask(pg_database(), "SELECT count(*) FROM jobs WHERE kind = 'cancelled'")),
         cancelled);
     promoting_cuts(x);
+    knowing_cuts(x, &who);
     ck_assert_str_eq(fixture_verify(x), "");
     fixture_close(x);
     return 0;

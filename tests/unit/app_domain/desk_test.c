@@ -7,6 +7,7 @@
  */
 #include "both.h"
 #include "domain/announce.h"
+#include "domain/places.h"
 
 #include "gen/sql.h"
 
@@ -117,7 +118,45 @@ STORY(one_person_one_place)
     /* A class that shares one address: the name tells them apart. */
     ck_assert_int_eq(submit(x, "class", "asha@school.in", NULL).outcome, SEATS_CONFIRMED);
     ck_assert_int_eq(submit(x, "class", "asha@school.in", NULL).outcome, SEATS_ALREADY_REGISTERED);
-    ck_assert_int_eq(registrations_resend_to(&x->fest, USH_T("ASHA@school.in"), &x->arena), 0);
+    ck_assert_str_eq(fixture_verify(x), "");
+    fixture_close(x);
+    return 0;
+}
+
+static int mails_again_of(struct ush_tx *view, void *arg)
+{
+    static const struct ush_statement of = {
+        "of", "SELECT subject AS number FROM jobs WHERE kind = 'resend' ORDER BY subject"};
+    int64_t *ret = arg;
+    struct ush_rows rows;
+    int n = ush_all(view, &of, &number_record, 100, &rows, USH_NO_VALUES);
+    for (int i = 0; i < n; i++)
+        ret[i] = ((struct number *)rows.at)[i].number;
+    return n;
+}
+
+STORY(a_lost_link_goes_out_for_every_event)
+{
+    struct fixture *x = arg;
+    int64_t again[100];
+    fixture_open(x);
+    fixture_import(x, "[" EVENT("quiz", "") "," EVENT("race", "\"dedupe\":\"none\",") "," EVENT(
+                          "class", "\"dedupe\":\"email_name\",") "," EVENT("chess", "") "]");
+    static const char *const events[] = {"quiz", "race", "class", "chess"};
+    int64_t ids[2][4];
+    for (size_t i = 0; i < 4; i++) {
+        ids[0][i] = submit(x, events[i], "asha@school.in", NULL).registration;
+        ids[1][i] = submit(x, events[i], "ravi@school.in", NULL).registration;
+    }
+    cancel(x, ids[0][3]);
+    /* Not of the event that does not compare, not of the place that was given back, and hourly. */
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(registrations_resend_to(&x->fest, USH_T("ASHA@school.in"), &x->arena), 0);
+    ck_assert_int_eq(ush_read(x->fest.db, mails_again_of, again), 2);
+    ck_assert(again[0] == ids[0][0] && again[1] == ids[0][2]);
+    ck_assert_int_eq(registrations_resend_to(&x->fest, USH_T("nobody@x.in"), &x->arena), 0);
+    ck_assert_int_eq(registrations_resend_to(&x->fest, USH_T("ravi@school.in"), &x->arena), 0);
+    ck_assert_int_eq(ush_read(x->fest.db, mails_again_of, again), 5);
     ck_assert_str_eq(fixture_verify(x), "");
     fixture_close(x);
     return 0;
@@ -370,12 +409,12 @@ STORY(corrections)
     ck_assert_int_eq(submit(x, "quiz", "a@x.in", NULL).outcome, SEATS_CONFIRMED);
     /* Sending again: hourly, unless an organiser asks. */
     struct resend again = {.registration = a.registration, .actor = USH_T("student")};
-    ck_assert_int_eq(fest_change(&x->fest, &op_resend, &again, &out, &x->arena), 0);
+    ck_assert_int_eq(registration_resend(&x->fest, &again, &x->arena, &out), 0);
     ck_assert_int_eq(out.outcome, CHANGE_DONE);
-    ck_assert_int_eq(fest_change(&x->fest, &op_resend, &again, &out, &x->arena), 0);
+    ck_assert_int_eq(registration_resend(&x->fest, &again, &x->arena, &out), 0);
     ck_assert_int_eq(out.outcome, CHANGE_TOO_SOON);
     again.force = again.new_link = 1;
-    ck_assert_int_eq(fest_change(&x->fest, &op_resend, &again, &out, &x->arena), 0);
+    ck_assert_int_eq(registration_resend(&x->fest, &again, &x->arena, &out), 0);
     ck_assert_int_eq(out.manage_rev, 3);
     cancel(x, a.registration);
     ck_assert_int_eq(registration_edit(&x->fest, &rq, &x->arena, &faults, &out), 0);
@@ -418,6 +457,7 @@ int main(void)
     suite_add_tcase(suite, t);
     tcase_add_loop_test(t, fills_then_waits_then_refuses, 0, DATABASES);
     tcase_add_loop_test(t, one_person_one_place, 0, DATABASES);
+    tcase_add_loop_test(t, a_lost_link_goes_out_for_every_event, 0, DATABASES);
     tcase_add_loop_test(t, cancelling_promotes_the_longest_waiting, 0, DATABASES);
     tcase_add_loop_test(t, capacity_promotes_and_never_drops, 0, DATABASES);
     tcase_add_loop_test(t, closing_and_cancelling_an_event, 0, DATABASES);

@@ -371,7 +371,7 @@ static int mails_story(void *arg)
     struct resend again = {
         .registration = registration_make_id(1, 2), .force = 1, .actor = USH_T("organiser")};
     for (int i = 0; i < 5; i++)
-        ck_assert_int_eq(fest_change(&x->fest, &op_resend, &again, &out, &x->arena), 0);
+        ck_assert_int_eq(registration_resend(&x->fest, &again, &x->arena, &out), 0);
     run_jobs(x, &m);
     look_into(&box, &x->arena);
     ck_assert_uint_eq(box.count, 2);
