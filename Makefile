@@ -157,7 +157,7 @@ format: ## rewrite the sources in the house form
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
 bench: deps-bench ## measure, print one table
-	@$(MAKE) --no-print-directory $(jobs) build-all $(bench)
+	@$(MAKE) --no-print-directory $(jobs) build-all $(bench) $(BUILD)/tests/sim/app_desk_test
 	@bench/run
 
 screenshots: deps-test ## pictures of the main pages, in docs/pictures

@@ -19,6 +19,7 @@
  */
 #include "../unit/app_domain/fixture.h"
 #include "explored.h"
+#include "kept.h"
 
 #include <stdatomic.h>
 
@@ -281,6 +282,21 @@ static int count_rows(struct ush_tx *view, void *arg)
     return rc;
 }
 
+static int make_database(void *unused __attribute__((unused)))
+{
+    struct script none = {0};
+    fixture_open(&w.x);
+    int rc = ush_change(w.x.fest.db, &op_add_trigger, &none, NULL, &w.x.arena);
+    fixture_close(&w.x);
+    return rc < 0 ? rc : 0;
+}
+
+static void begin(void)
+{
+    kept_make(make_database);
+    fixture_is_migrated = true;
+}
+
 static int told_all, refused_all, cut_all, failed_all, cancelled_all, from_memory_all;
 
 static int scenario(void *unused __attribute__((unused)))
@@ -288,7 +304,6 @@ static int scenario(void *unused __attribute__((unused)))
     struct ush_scope scope;
     size_t rows = 0, known = 0;
     int rc;
-    struct script none = {0};
     w = (struct world){0};
     fixture_open(&w.x);
     /* In one run of four the event begins so soon that the waitlist no longer moves by itself. */
@@ -299,10 +314,6 @@ static int scenario(void *unused __attribute__((unused)))
                                     "\"waitlist\":\"2\",\"school_limit\":4}]",
                                     ush_sim_choose(4) ? "2030-03-14 10:00" : "2026-03-13T14:00:00Z")
                        .at);
-    do
-        rc = ush_change(w.x.fest.db, &op_add_trigger, &none, NULL, &w.x.arena);
-    while (fixture_again(rc));
-    USH_HOLDS(rc >= 0);
     w.workers[0] = w.workers[1] = w.x.fest;
     w.workers[1].events = events_cache_new(w.x.fest.db);
     w.workers[1].desk = desk_new();
@@ -357,7 +368,7 @@ END_TEST
 START_TEST(promises_hold_when_cut_at_every_suspension)
 {
     const struct ush_explore_options o = {
-        .name = "desk-cut", .strategy = USH_EXPLORE_CUT, .schedules = 1500};
+        .name = "desk-cut", .strategy = USH_EXPLORE_CUT, .schedules = 5000};
     explored(&o, scenario, NULL);
 }
 END_TEST
@@ -369,6 +380,7 @@ int main(void)
     TCase *t = tcase_create("seeds");
     suite_add_tcase(suite, t);
     tcase_set_timeout(t, 120);
+    tcase_add_checked_fixture(t, begin, NULL);
     tcase_add_loop_test(t, promises_hold_under_seeds, 0, 10);
     tcase_add_test(t, promises_hold_when_cut_at_every_suspension);
     SRunner *runner = srunner_create(suite);

@@ -14,6 +14,7 @@
 #include "domain/checkin.h"
 #include "domain/places.h"
 #include "explored.h"
+#include "kept.h"
 
 enum { STUDENTS = 3, GATES = 4, SCANS = 4, KEYS = 6 };
 
@@ -117,6 +118,19 @@ static int rows_of(int who)
     return (int)in.count;
 }
 
+static int make_database(void *unused __attribute__((unused)))
+{
+    fixture_open(&w.x);
+    fixture_close(&w.x);
+    return 0;
+}
+
+static void begin(void)
+{
+    kept_make(make_database);
+    fixture_is_migrated = true;
+}
+
 static int scenario(void *unused __attribute__((unused)))
 {
     struct ush_scope scope;
@@ -140,7 +154,7 @@ static int scenario(void *unused __attribute__((unused)))
 START_TEST(everybody_is_let_in_once)
 {
     const struct ush_explore_options o = {
-        .name = "door", .schedules = 600, .sim.cancel_permille = 20};
+        .name = "door", .schedules = 5000, .sim.cancel_permille = 20};
     explored(&o, scenario, NULL);
 }
 END_TEST
@@ -148,7 +162,7 @@ END_TEST
 START_TEST(also_when_cut_at_each_suspension)
 {
     const struct ush_explore_options o = {
-        .name = "door-cut", .strategy = USH_EXPLORE_CUT, .schedules = 300};
+        .name = "door-cut", .strategy = USH_EXPLORE_CUT, .schedules = 3000};
     explored(&o, scenario, NULL);
 }
 END_TEST
@@ -159,6 +173,7 @@ int main(void)
     TCase *t = tcase_create("door");
     suite_add_tcase(s, t);
     tcase_set_timeout(t, 120);
+    tcase_add_checked_fixture(t, begin, NULL);
     tcase_add_test(t, everybody_is_let_in_once);
     tcase_add_test(t, also_when_cut_at_each_suspension);
     SRunner *sr = srunner_create(s);

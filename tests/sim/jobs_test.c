@@ -26,6 +26,7 @@
  */
 #include "../unit/jobs/queue.h"
 #include "explored.h"
+#include "kept.h"
 
 enum { SEEDS = 10000, PARTS = 10, JOBS = 5, WORKERS = 2, FATES = 4, CLAIMS_MAX = 128 };
 enum fate { STOP, QUICK, ZOMBIE, CUT_OFF, FATE_COUNT };
@@ -365,6 +366,18 @@ static void check(void)
     free(past.at);
 }
 
+static int make_database(void *unused __attribute__((unused)))
+{
+    ush_db_close(queue_open_with(history_schema));
+    return 0;
+}
+
+static void begin(void)
+{
+    kept_make(make_database);
+    queue_is_made = true;
+}
+
 static int scenario(void *unused __attribute__((unused)))
 {
     memset(&w, 0, sizeof w);
@@ -429,7 +442,7 @@ static int late_end(void *unused __attribute__((unused)))
     struct ush_job_new job = new_job("mail", "mail");
     struct ush_scope scope;
     memset(runs_of, 0, sizeof runs_of);
-    w.db = queue_open();
+    w.db = queue_open_with(history_schema);
     USH_HOLDS(put_job(w.db, &job) == 1);
     ush_scope_open(&scope, NULL);
     ush_spawn(&scope, work_alone, &p);
@@ -536,6 +549,7 @@ int main(void)
     Suite *s = suite_create("sim/jobs");
     TCase *tc = tcase_create("jobs");
     tcase_set_timeout(tc, 120);
+    tcase_add_checked_fixture(tc, begin, NULL);
     tcase_add_loop_test(tc, no_job_is_lost_or_doubled, 0, PARTS);
     tcase_add_test(tc, an_end_is_tried_beyond_the_lease);
     tcase_add_test(tc, a_stop_waits_only_for_what_nobody_else_knows);

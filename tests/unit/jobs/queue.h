@@ -101,6 +101,8 @@ static inline void join_again(struct ush_db *db, int64_t owner)
     ck_assert_int_ge(ush__jobs_change(db, &op_join, &in), 0);
 }
 
+static bool queue_is_made; /* by what the database begins with */
+
 /* `more` is SQL that is run behind the migration. */
 static inline struct ush_db *queue_open_with(const char *more)
 {
@@ -126,7 +128,8 @@ static inline struct ush_db *queue_open_with(const char *more)
         &error);
     ck_assert_ptr_nonnull(db);
     struct ush_migration m = {1, "jobs", script, NULL};
-    ck_assert_int_eq(ush_migrate(db, &(struct ush_migrate_options){.list = &m, .count = 1}), 1);
+    if (!queue_is_made)
+        ck_assert_int_eq(ush_migrate(db, &(struct ush_migrate_options){.list = &m, .count = 1}), 1);
     return db;
 }
 
