@@ -5,8 +5,13 @@
  *   GET /scene/{name}?...      one scene, run with these parameters; with part=1 only its result
  *
  * A run is a process of its own: `usher lab run NAME --html`. So nothing that happens in a scene
- * touches the server, and what is measured is not the server. One run at a time, because two would
- * measure each other; who comes meanwhile waits in the semaphore's queue, and the page stays quick.
+ * touches the server, and what is measured is not the server.
+ *
+ *  1. One run at a time, because two would measure each other; who comes meanwhile waits in the
+ *     semaphore's queue, and the page stays quick.
+ *  2. Whoever closes the page leaves the queue, or ends the run (the handler is cancelled, and the
+ *     processes of a run end with the one that began it). So nothing piles up behind him.
+ *  3. A run that takes longer than RUN_S is ended, too.
  */
 #include "lab/page.h"
 
@@ -14,6 +19,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,7 +28,7 @@
 
 /* On the page a scene is over in seconds; --scale says otherwise. */
 enum { PAGE_SCALE = 20 };
-enum { RESULT_BYTES = 4 << 20, RUN_MS = (LAB_REAL_S_MAX + 60) * 1000, SCENES_MAX = 32, WORDS = 24 };
+enum { RESULT_BYTES = 4 << 20, RUN_S = 150, QUEUE_S = 1800, SCENES_MAX = 32, WORDS = 24 };
 
 static struct ush_semaphore stage;
 
@@ -33,31 +39,42 @@ struct order {
     struct ush_buf out;
 };
 
-/* In a thread of the pool: starts the program and reads all it prints. */
-static int play(void *arg)
+/* A child that writes into `to`. */
+static int start(struct order *o, int to, pid_t *ret_pid)
 {
     extern char **environ;
-    struct order *o = arg;
-    int fds[2], status = 0;
-    pid_t pid;
     posix_spawn_file_actions_t actions;
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return -errno;
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
-    int r = -posix_spawn(&pid, "/proc/self/exe", &actions, NULL, o->words, environ);
+    posix_spawn_file_actions_adddup2(&actions, to, STDOUT_FILENO);
+    int r = -posix_spawn(ret_pid, "/proc/self/exe", &actions, NULL, o->words, environ);
     posix_spawn_file_actions_destroy(&actions);
+    return r;
+}
+
+/* Starts the program and keeps what it prints. */
+static int play(struct order *o)
+{
+    int fds[2], status = 0;
+    char part[16384];
+    ssize_t n = 1;
+    pid_t pid;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+        return -errno;
+    fcntl(fds[0], F_SETFL, O_NONBLOCK);
+    int r = start(o, fds[1], &pid);
     close(fds[1]);
-    for (ssize_t n = 1; r == 0 && n > 0;) {
-        char part[16384];
-        n = read(fds[0], part, sizeof part);
-        if (n > 0)
-            ush_buf_add(&o->out, (ush_text){part, (size_t)n});
-    }
-    close(fds[0]);
-    if (r == 0 && waitpid(pid, &status, 0) == pid && status != 0)
-        r = -EIO;
-    return r < 0 ? r : o->out.error;
+    if (r < 0 || (n = ush_fd_open(fds[0])) < 0)
+        close(fds[0]);
+    while (r == 0 && n >= 0 && (n = ush_recv(fds[0], part, sizeof part)) > 0)
+        ush_buf_add(&o->out, (ush_text){part, (size_t)n});
+    if (r < 0)
+        return r;
+    ush_close(fds[0]);
+    if (n < 0)
+        kill(pid, SIGKILL); /* nobody waits for it any more */
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return n < 0 ? (int)n : status != 0 ? -EIO : o->out.error;
 }
 
 static const char *const parameters[] = {"students", "mail-ms", "lab-workers",
@@ -76,16 +93,25 @@ static int run_scene(struct ush_request *rq, const struct lab_scene *s, struct u
         o.words[n++] = (char *)ush_arena_printf(rq->arena, "%lld", (long long)number).at;
     }
     USH_TRY(ush_semaphore_take(&stage));
+    struct ush_scope scope;
     ush_buf_init(&o.out, RESULT_BYTES);
-    int r = ush_offload(ush_blocking_pool(), play, &o);
+    ush_scope_open(&scope,
+                   &(struct ush_scope_options){.deadline_ns = ush_now_ns() + RUN_S * USH_SECOND});
+    int r = play(&o);
+    (void)ush_scope_close(&scope);
     ush_semaphore_give(&stage);
-    if (r < 0)
+    if (r == -ETIMEDOUT)
+        ush_buf_printf(out,
+                       "<p>This run was ended after %d seconds. With a larger number of times "
+                       "faster it is over sooner.</p>\n",
+                       RUN_S);
+    else if (r < 0 && r != -ECANCELED)
         ush_buf_printf(out, "<p>This run failed: %s. Are the numbers within their limits?</p>\n",
                        ush_error_text(r));
     else
         ush_buf_add(out, ush_buf_text(&o.out));
     ush_buf_fini(&o.out);
-    return 0;
+    return r == -ECANCELED ? r : 0;
 }
 
 /* ---- pages ----------------------------------------------------------------------------------- */
@@ -163,7 +189,7 @@ static int reply_file(struct ush_request *rq)
 static const struct ush_route routes[] = {
     {"GET", "/", show_all, .doc = "All scenes.", .is_page = true},
     {"GET", "/scene/{name}", show_one, .doc = "A scene, run now.", .is_page = true,
-     .deadline_ms = RUN_MS},
+     .deadline_ms = QUEUE_S * 1000},
     {"GET", "/assets/{file}", reply_file, .doc = "Style sheets and script.", .is_page = true},
 };
 

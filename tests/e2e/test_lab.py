@@ -9,12 +9,13 @@ import functools
 import json
 import re
 import signal
+import socket
 import subprocess
 
 import pytest
 
 from chromium import DESKTOP, PHONE, Chromium
-from conftest import ENVIRON, ROOT, USHER, Server, wait_for
+from conftest import ENVIRON, ROOT, USHER, Server, children_of, wait_for
 
 STUDENTS, SCALE, MAIL_S = 50, 50, 2.0
 
@@ -227,6 +228,19 @@ def test_a_scene_is_run_for_a_page_without_scripts(page):
     assert "This run failed" in page.get("/scene/tasks?students=0&part=1").text
     assert page.get("/").text.count('<section class="scene"') == len(
         json.loads(lab("--json").stdout))
+
+
+def test_who_closes_the_page_ends_his_run_and_leaves_the_queue(page):
+    path = "/scene/blocking?students=100&scale=10&part=1"  # twenty seconds
+    readers = [socket.create_connection(("127.0.0.1", page.port)) for _ in range(4)]
+    for reader in readers:
+        reader.sendall(f"GET {path} HTTP/1.1\r\nHost: lab\r\n\r\n".encode())
+    wait_for("one run, and only one", lambda: len(list(children_of(page.process.pid))) == 1, 10)
+    assert page.get("/").status == 200  # the page itself waits for nobody
+    for reader in readers:
+        reader.close()
+    wait_for("no run", lambda: not list(children_of(page.process.pid)), 10)
+    assert "<svg " in page.get("/scene/tasks?students=10&scale=100&part=1").text
 
 
 def test_the_page_is_for_phone_keyboard_and_eye(page, tmp_path):
