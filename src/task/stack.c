@@ -182,9 +182,12 @@ void ush__stacks_free(struct ush__stacks *s)
     free(s);
 }
 
-/* The guards of a whole slab in one system call: half the cost of one for each. */
+/* The guards of a whole slab in one system call, which Valgrind does not know: half the cost of one
+ * for each. */
 static bool mark_all(const struct ush__stacks *s, const struct ush__slab *b)
 {
+    if (fiber_on_valgrind())
+        return false;
     struct iovec guards[SLAB_SLOTS];
     for (uint32_t i = 0; i < SLAB_SLOTS; i++)
         guards[i] = (struct iovec){b->base + i * s->slot_bytes, GUARD_BYTES};

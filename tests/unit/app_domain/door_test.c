@@ -57,6 +57,7 @@ static int accounts(void *arg)
     ck_assert(password_fits(USH_T("correct horse"), owner.password));
     ck_assert(!password_fits(USH_T("correct house"), owner.password));
     ck_assert(!password_fits(USH_T("correct horse"), USH_T("")));
+    ck_assert_int_eq(ush_yield(), 0); /* the hashes have stopped the loop's clock for long */
     /* A role and a password end sessions, and so does logging in again with the old cookie. */
     ck_assert_int_eq(session_open(f, desk.id, USH_NONE, token, &x->arena), 0);
     ck_assert_int_eq(session_read(f, ush_text_of(token), &x->arena, &a), 0);

@@ -10,6 +10,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "../../slow.h"
 #include "domain/desk.h"
 #include "domain/fest.h"
 #include "domain/import.h"

@@ -67,7 +67,7 @@ static void put(int n)
 /* Until all have run. The longest that one waited, in ms. */
 static int64_t until_done(void)
 {
-    int64_t longest = 0, limit = ush_now_ns() + 20 * USH_SECOND;
+    int64_t longest = 0, limit = ush_now_ns() + allow(20000) * USH_MS;
     while (done < last && ush_now_ns() < limit) {
         struct ush_scope s;
         ush_scope_open(&s, &(struct ush_scope_options){.deadline_ns = limit});
@@ -106,7 +106,8 @@ static bool is_fed(void)
 static void until(const struct ush_jobs *j, bool (*holds)(const struct ush_jobs *j))
 {
     struct ush_scope s;
-    ush_scope_open(&s, &(struct ush_scope_options){.deadline_ns = ush_now_ns() + 20 * USH_SECOND});
+    ush_scope_open(
+        &s, &(struct ush_scope_options){.deadline_ns = ush_now_ns() + allow(20000) * USH_MS});
     while (!holds(j))
         ck_assert_int_eq(ush_event_wait(&j->feed->turn), 0);
     ush_scope_close(&s);
@@ -146,7 +147,7 @@ static struct ush_redis_reply ask(struct ush_redis_command command, struct ush_a
 /* Until the stream of mails has so many entries, or more. */
 static void until_length(int64_t n, struct ush_arena *arena)
 {
-    int64_t limit = ush_now_ns() + 20 * USH_SECOND, have;
+    int64_t limit = ush_now_ns() + allow(20000) * USH_MS, have;
     do {
         ck_assert_int_lt(ush_now_ns(), limit);
         have = ask(USH_REDIS(USH_T("XLEN"), USH_T("usher:jobs:lane:mail")), arena).integer;

@@ -51,7 +51,7 @@ static int ask_within(int64_t ms, struct ush_redis_command c)
 /* Until the client, which backs off, is there again. */
 static int ask_again(struct ush_redis_command c)
 {
-    int64_t end = ush_now_ns() + 20 * USH_SECOND;
+    int64_t end = ush_now_ns() + allow(20000) * USH_MS;
     int result;
     while ((result = ask_within(5000, c)) == USH_EUNAVAILABLE && ush_now_ns() < end)
         ush_sleep(10 * USH_MS);
