@@ -40,7 +40,8 @@ async function send(submitted, button) {
     }
     const section = result.querySelector("[data-result]");
     play(section ? section.dataset.result : "none");
-    code.focus();
+    if (!stream) // for the hand scanner; on a phone this opens the keyboard
+        code.focus();
 }
 
 document.addEventListener("submit", event => {
@@ -50,31 +51,55 @@ document.addEventListener("submit", event => {
     }
 });
 
-async function watch() {
-    const detector = new BarcodeDetector({formats: ["qr_code"]});
-    const camera = document.getElementById("camera"), video = camera.querySelector("video");
+// The camera is on while its button says "Stop the camera".
+const camera = document.getElementById("camera"), video = camera.querySelector("video");
+const trouble = document.getElementById("no-camera");
+let stream = null;
+
+async function watch(detector) {
     let last = "", until = 0;
-    video.srcObject = await navigator.mediaDevices.getUserMedia({video: {facingMode: "environment"}});
-    await video.play();
-    camera.hidden = false;
-    for (;;) {
-        const [seen] = await detector.detect(video);
-        const now = Date.now();
-        if (seen && (seen.rawValue !== last || now > until)) {
-            last = seen.rawValue;
-            until = now + 4000; // the same ticket before the camera is one scan
-            code.value = last.slice(0, 400);
+    while (stream) {
+        const [seen] = await detector.detect(video).catch(() => []); // no frame has come yet
+        if (seen && stream && (seen.rawValue !== last || Date.now() > until)) {
+            code.value = seen.rawValue.slice(0, 400);
             await send(form);
+            last = seen.rawValue;
+            until = Date.now() + 4000; // the same ticket before the camera is one scan
         }
-        await new Promise(requestAnimationFrame);
+        await new Promise(next => setTimeout(next, 100));
     }
 }
 
-if ("BarcodeDetector" in window && navigator.mediaDevices) {
+async function toggle(button) {
+    if (stream) {
+        stream.getTracks().forEach(track => track.stop());
+        stream = null;
+    } else {
+        stream = await navigator.mediaDevices.getUserMedia({video: {facingMode: "environment"}});
+        video.srcObject = stream;
+        await video.play();
+        watch(new BarcodeDetector({formats: ["qr_code"]}));
+    }
+    camera.hidden = !stream;
+    button.textContent = stream ? "Stop the camera" : "Use the camera";
+}
+
+async function reads_codes() {
+    return "BarcodeDetector" in window && navigator.mediaDevices &&
+        (await BarcodeDetector.getSupportedFormats()).includes("qr_code");
+}
+
+reads_codes().catch(() => false).then(can => {
+    trouble.hidden = can;
+    if (!can)
+        return;
     const button = document.createElement("button");
     button.type = "button";
     button.className = "second";
     button.textContent = "Use the camera";
-    button.addEventListener("click", () => watch().then(null, () => { button.textContent = "No camera"; }));
+    button.addEventListener("click", () => toggle(button).catch(why => {
+        trouble.textContent = `The camera cannot be used (${why.name}). ` + trouble.dataset.instead;
+        trouble.hidden = false;
+    }));
     form.append(button);
-}
+});

@@ -210,6 +210,7 @@ enum {
     USH__OWN_REFERRER = 4,
     USH__OWN_NOSNIFF = 8,
     USH__OWN_RETRY = 16,
+    USH__OWN_PERMISSIONS = 32,
 };
 
 struct ush__exchange {

@@ -91,7 +91,7 @@ static const struct {
 } own_fields[] = {
     {"Cache-Control", USH__OWN_CACHE},      {"Content-Security-Policy", USH__OWN_CSP},
     {"Referrer-Policy", USH__OWN_REFERRER}, {"X-Content-Type-Options", USH__OWN_NOSNIFF},
-    {"Retry-After", USH__OWN_RETRY},
+    {"Retry-After", USH__OWN_RETRY},        {"Permissions-Policy", USH__OWN_PERMISSIONS},
 };
 
 /* ---- what handlers call --------------------------------------------------------------------- */
@@ -200,7 +200,10 @@ static char *put_security(const struct ush__exchange *x, char *to)
         to = PUT(to, "X-Content-Type-Options: nosniff\r\n");
     if (!(x->own & USH__OWN_REFERRER))
         to = PUT(to, "Referrer-Policy: no-referrer\r\n");
-    if (!(x->own & USH__OWN_CSP) && ush_text_starts(x->content_type, USH_T("text/html")))
+    bool is_page = ush_text_starts(x->content_type, USH_T("text/html"));
+    if (is_page && !(x->own & USH__OWN_PERMISSIONS))
+        to = PUT(to, "Permissions-Policy: camera=(), geolocation=(), microphone=()\r\n");
+    if (is_page && !(x->own & USH__OWN_CSP))
         to = PUT(to, "Content-Security-Policy: default-src 'self'; frame-ancestors 'none'; "
                      "form-action 'self'; base-uri 'none'\r\n");
     if (x->rq.is_https)

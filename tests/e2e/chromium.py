@@ -103,13 +103,13 @@ return faults;
 
 
 class Chromium(contextlib.AbstractContextManager):
-    def __init__(self, folder, scripts=True):
+    def __init__(self, folder, scripts=True, arguments=()):
         options = webdriver.ChromeOptions()
         options.binary_location = "/usr/bin/chromium"
         for a in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic",
                   "--no-first-run", "--disable-background-networking", "--disable-component-update",
                   "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
-                  f"--user-data-dir={folder}"):
+                  f"--user-data-dir={folder}", *arguments):
             options.add_argument(a)
         if not scripts:
             options.add_experimental_option(

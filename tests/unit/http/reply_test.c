@@ -31,6 +31,7 @@ static int own(struct ush_request *rq)
     ush_reply_header(rq, "cache-control", USH_T("private"));
     ush_reply_header(rq, "Referrer-Policy", USH_NONE);
     ush_reply_header(rq, "Content-Security-Policy", USH_T("default-src 'none'"));
+    ush_reply_header(rq, "Permissions-Policy", USH_T("camera=(self)"));
     ush_reply_header(rq, "Set-Cookie", USH_T("a=1"));
     ush_reply_header(rq, "Set-Cookie", USH_T("b=2"));
     return ush_reply(rq, 200, "text/html", USH_T("<p>"));
@@ -98,7 +99,7 @@ static const struct {
     const char *body;
     struct {
         const char *name, *value; /* NULL: absent */
-    } fields[5];
+    } fields[6];
 } replies[] = {
     {"/json",
      201,
@@ -113,6 +114,7 @@ static const struct {
      200,
      "<p>",
      {{"Cache-Control", "public, max-age=60"},
+      {"Permissions-Policy", "camera=(), geolocation=(), microphone=()"},
       {"Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; form-action 'self'; "
                                   "base-uri 'none'"}}},
     {"/own",
@@ -121,6 +123,7 @@ static const struct {
      {{"Cache-Control", "private"},
       {"Referrer-Policy", NULL},
       {"Set-Cookie", "a=1"},
+      {"Permissions-Policy", "camera=(self)"},
       {"Content-Security-Policy", "default-src 'none'"},
       {"Strict-Transport-Security", NULL}}},
     {"/empty", 204, "", {{"Content-Length", NULL}, {"Content-Type", NULL}}},
