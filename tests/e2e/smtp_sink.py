@@ -107,8 +107,18 @@ class Sink:
         if mode == "drop-after-dot":
             server.transport.abort()
         if mode == "goodbye":
-            asyncio.get_running_loop().call_later(0.05, server.transport.abort)
+            asyncio.get_running_loop().call_later(0.05, self.hang_up, server.transport)
         return "250 2.0.0 queued as %d" % os.getpid()
+
+
+    def hang_up(self, transport):
+        """The end itself comes in the next turn of the loop, before what is asked for behind it."""
+        transport.abort()
+        asyncio.get_running_loop().call_soon(self.note, {"goodbye": "has hung up"})
+
+    def note(self, entry):
+        self.journal.write(json.dumps(entry) + "\n")
+        self.journal.flush()
 
 
 class Server(SMTP):

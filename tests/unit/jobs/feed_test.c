@@ -19,7 +19,8 @@ static char url[128];
 static int64_t put_ns[JOBS_MAX], took_ms[JOBS_MAX]; /* by id; -1 = it has not run */
 static int runs[JOBS_MAX];
 static int by[WORKERS], done, last;
-static int64_t work_ms; /* that a job takes */
+static int64_t work_ms;     /* that a job takes */
+static struct ush_event go; /* jobs wait for it */
 static struct ush_event one_done;
 
 static int mail(struct ush_job *job, void *ctx __attribute__((unused)))
@@ -27,6 +28,7 @@ static int mail(struct ush_job *job, void *ctx __attribute__((unused)))
     runs[job->id]++;
     took_ms[job->id] = (ush_now_ns() - put_ns[job->id]) / USH_MS;
     by[job->jobs == workers[1]]++;
+    USH_TRY(ush_event_wait(&go));
     if (work_ms)
         USH_TRY(ush_sleep(work_ms * (int64_t)USH_MS));
     done++;
@@ -160,6 +162,8 @@ static int body(void *test)
     ush_log_init(&(struct ush_log_options){.fd = 2, .level = USH_LOG_ERROR});
     snprintf(url, sizeof url, "unix://:" REDIS_PASSWORD "@%s/redis", redis.folder);
     ush_event_init(&one_done, "a job");
+    ush_event_init(&go, "go");
+    ush_event_set(&go);
     db = queue_open();
     h = ush_hints_new(&(struct ush_hints_options){.url = url}, &error);
     ck_assert_int_eq(error, 0);
@@ -243,10 +247,10 @@ FEED_TEST(a_wiped_server_loses_nothing)
 
 FEED_TEST(an_old_snapshot_loses_nothing)
 {
-    work_ms = 300;
+    ush_event_reset(&go);
     put(40);
     ask(USH_REDIS(USH_T("SAVE")), arena);
-    work_ms = 0;
+    ush_event_set(&go);
     until_done(); /* now the snapshot announces jobs that are done, at an epoch of long ago */
     for (int i = 0; i < 5; i++)
         one();
@@ -268,7 +272,7 @@ FEED_TEST(a_frozen_server_delays_nobody)
     int64_t began = ush_now_ns();
     for (int i = 0; i < 1000; i++)
         ush_hints_raise(h);
-    ck_assert_int_lt(ush_now_ns() - began, 50 * USH_MS);
+    ck_assert_int_lt(ush_now_ns() - began, allow(50) * USH_MS);
     for (int i = 0; i < 4; i++)
         ck_assert_int_lt(one(), allow(LATE_MS));
     ck_assert(!is_fed());
@@ -322,7 +326,7 @@ FEED_TEST(what_nobody_tries_is_announced_again)
 {
     ush_text lane = USH_T("usher:jobs:lane:mail");
     for (int i = 0; i < 2; i++) {
-        work_ms = 700;
+        ush_event_reset(&go);
         put(16);
         for (int k = 0; k < WORKERS; k++)
             until(workers[k], busy);
@@ -335,8 +339,8 @@ FEED_TEST(what_nobody_tries_is_announced_again)
             ask(USH_REDIS(USH_T("XREADGROUP"), USH_T("GROUP"), USH_T("workers"), USH_T("dead"),
                           USH_T("STREAMS"), lane, USH_T(">")),
                 arena);
+        ush_event_set(&go);
         ck_assert_int_lt(until_done(), allow(LATE_MS + 700));
-        work_ms = 0;
     }
 }
 

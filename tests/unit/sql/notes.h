@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../../slow.h"
 #include "usher/sim.h"
 #include "usher/sql.h"
 

@@ -29,6 +29,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../slow.h"
+
 struct pg_cluster {
     char folder[64], bin[128];
     pid_t pid, owner;
@@ -86,7 +88,7 @@ static bool pg_is_ready(FILE *log, const char *path)
         clearerr(log);
         struct pollfd p[] = {{watch, POLLIN, 0}, {server, POLLIN, 0}};
         if (!is_ready)
-            goes_on = poll(p, 2, 30000) > 0 && p[1].revents == 0 &&
+            goes_on = poll(p, 2, (int)allow(30000)) > 0 && p[1].revents == 0 &&
                       read(watch, events, sizeof events) > 0;
     }
     close(server);

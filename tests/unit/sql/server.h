@@ -90,7 +90,7 @@ static inline int writer_process(void *arg)
 static inline pid_t server_start(struct server *s)
 {
     pid_t pid = fork_running(writer_process, s);
-    ck_assert_msg(has_byte(s->ready[0], 20000), "no writer in 20 s");
+    ck_assert_msg(has_byte(s->ready[0], (int)allow(20000)), "no writer in 20 s");
     return pid;
 }
 
@@ -119,8 +119,10 @@ static inline int count_notes(void *arg)
 
 static inline struct ush_db *open_as(const char *url, enum ush_db_role role, int *ret_error)
 {
-    struct ush_db_options o = {
-        .url = url, .role = role, .operations = note_operations, .writer_wait_ms = 20000};
+    struct ush_db_options o = {.url = url,
+                               .role = role,
+                               .operations = note_operations,
+                               .writer_wait_ms = (uint32_t)allow(20000)};
     return ush_db_open(&o, ret_error);
 }
 
