@@ -81,6 +81,8 @@ const struct ush_setting settings_table[] = {
     ROW("PLUS_FOLD", BOOL, plus_fold, "yes", .doc = "a+1@x and a+2@x are one person"),
     ROW("TZ", TEXT, tz, "Asia/Kolkata", .doc = "zone of events that name none"),
     ROW("NAME", TEXT, name, "Tech Fest", .doc = "what the fest is called"),
+    ROW("SCHOOLS", TEXT, schools, "",
+        .doc = "names that the form suggests for the school, with ';' between them"),
     ROW("UNDO_S", INT, undo_s, "10", .max = 600,
         .doc = "seconds in which a mail to everybody can be taken back"),
     ROW("RETENTION_DAYS", INT, retention_days, "90", .max = 3650,
@@ -119,6 +121,14 @@ const char *settings_outbox(const struct settings *s)
     return strncmp(s->mail_url, "file:", 5) == 0 ? s->mail_url + 5 : NULL;
 }
 
+size_t settings_schools(const struct settings *s)
+{
+    size_t n = 1;
+    for (const char *at = s->schools; (at = strchr(at, ';')); at++)
+        n++;
+    return n;
+}
+
 int64_t settings_mail_connections(const struct settings *s)
 {
     int64_t share = s->mail_workers ? s->mail_connections / s->mail_workers : s->mail_connections;
@@ -151,6 +161,13 @@ int settings_check(struct settings *s, struct ush_buf *ret_problem)
             continue;
         ush_buf_printf(ret_problem, "USHER_%s is \"%s\"; write it as 5/60 (5 in 60 seconds) or off",
                        limits[i].key, limits[i].value);
+        return -EINVAL;
+    }
+    if (strlen(s->schools) > SCHOOLS_BYTES_MAX || settings_schools(s) > SCHOOLS_MAX) {
+        ush_buf_printf(ret_problem,
+                       "USHER_SCHOOLS has %zu names in %zu bytes; every form carries them, so at "
+                       "most %d in %d",
+                       settings_schools(s), strlen(s->schools), SCHOOLS_MAX, SCHOOLS_BYTES_MAX);
         return -EINVAL;
     }
     ush_database_name(s->database_url, s->database_name, sizeof s->database_name);

@@ -39,6 +39,7 @@ struct settings {
     const char *limit_email, *limit_browser, *limit_addr; /* "5/60" or "off" */
     bool plus_fold;
     const char *tz, *name, *contact;
+    const char *schools;    /* names with ';' between them */
     int64_t retention_days; /* 0 = never erased by itself */
     int64_t undo_s;
     int64_t max_body, max_import;
@@ -46,6 +47,8 @@ struct settings {
     int log_level;   /* enum ush_log_level */
     int log_format;  /* 0 = text, 1 = json */
 };
+
+enum { SCHOOLS_MAX = 300, SCHOOLS_BYTES_MAX = 6000 }; /* each page of the form has them all */
 
 extern const struct ush_setting settings_table[];
 extern const size_t settings_count;
@@ -57,6 +60,9 @@ int settings_check(struct settings *s, struct ush_buf *ret_problem);
 
 /* The folder of a "file:" mail_url, else NULL. */
 const char *settings_outbox(const struct settings *s);
+
+/* How many names `schools` can have. */
+size_t settings_schools(const struct settings *s);
 
 /* Connections to the mail server of one of the mail workers. */
 int64_t settings_mail_connections(const struct settings *s);

@@ -27,6 +27,7 @@ struct form_view {
     bool is_edit;                    /* the details of a registration that exists */
     ush_text ticket_url;             /* for asks_update and is_edit */
     struct ush_rows questions;       /* of struct question; reply_form fills it */
+    struct ush_rows schools;         /* of ush_text; reply_form fills it */
     int status;
 };
 int reply_form(struct ush_request *rq, const struct form_view *v);
@@ -53,6 +54,8 @@ ush_text field_fault(const struct field_view *i);
 /* The id of the input that a fault is about, and the fault as a sentence with the field's name. */
 ush_text fault_id(struct ush_arena *arena, const struct ush_fault *fault);
 ush_text fault_words(struct ush_arena *arena, const struct ush_fault *fault);
+/* The names of USHER_SCHOOLS. */
+struct ush_rows schools_of(const struct settings *s, struct ush_arena *arena);
 ush_text grade_text(struct ush_arena *arena, const struct register_form *f);
 
 enum { MEMBERS_MAX = DESK_PEOPLE_MAX - 1 };

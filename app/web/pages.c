@@ -182,6 +182,7 @@ int reply_form(struct ush_request *rq, const struct form_view *v)
     const struct event *e = &v->event->event;
     bool is_wrong = v->faults || v->refusal.at;
     USH_TRY(questions_parse(e->questions, rq->arena, &full.questions, NULL));
+    full.schools = schools_of(web_of(rq)->settings, rq->arena);
     struct frame f =
         frame_of(rq, ush_arena_printf(rq->arena, "%sRegister for %.*s", is_wrong ? "Error: " : "",
                                       USH_PR(v->event->event.title)));

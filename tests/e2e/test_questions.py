@@ -1,7 +1,9 @@
 """What an event asks beyond the usual: in the form, through the API, on the ticket, in the export,
 and gone with the rest when somebody is erased."""
 
+import html
 import json
+import re
 
 import pytest
 
@@ -19,6 +21,24 @@ def camp(fest):
 
 def post(camp, answers, number=1):
     return camp.server.register(EVENT, number, answers=answers)
+
+
+def test_schools_that_the_form_suggests(fest):
+    fest.add_event(EVENT, 9)
+    names = ["St. Mary's", "Hill <Top> Academy", "École №7"]
+    b = Browser(fest.serve("--workers", "1", env={"USHER_SCHOOLS": f" ; {'; '.join(names)};"}))
+    page = b.open(f"/e/{EVENT}/register")
+    options = re.findall(r'<option value="([^"]*)">', page.html)
+    assert [html.unescape(o) for o in options] == names and page.ids["school"]["list"] == "schools"
+    assert "typed name" in b.register(EVENT, school="A typed name").text
+    assert "typed name" not in b.open(f"/e/{EVENT}/register").html
+    b.server.stop()
+    most = ";".join(["Green Valley School"] * 300)
+    server = fest.serve("--workers", "1", env={"USHER_SCHOOLS": most})
+    assert len(Browser(server).open(f"/e/{EVENT}/register").html.encode()) <= 30_000
+    for few in (most + ";x", "x" * 6001):
+        done = fest.usher("version", check=False, env={"USHER_SCHOOLS": few})
+        assert done.returncode == 2 and "every form carries" in done.stderr
 
 
 def test_through_the_form(fest, camp):
