@@ -131,6 +131,7 @@ int web_admin_person(struct ush_request *rq);
 int web_admin_person_cancel(struct ush_request *rq);
 int web_admin_person_resend(struct ush_request *rq);
 int web_admin_person_reissue(struct ush_request *rq);
+int web_admin_person_export(struct ush_request *rq);
 int web_admin_person_erase(struct ush_request *rq);
 int web_admin_person_edit(struct ush_request *rq);
 int web_admin_person_edit_post(struct ush_request *rq);

@@ -174,6 +174,20 @@ int web_admin_person_reissue(struct ush_request *rq)
     return send_again(rq, &(struct resend){.new_link = 1, .new_ticket = 1}, "reissued");
 }
 
+/* What the law calls access (GDPR, article 15): handed on to whom it is about. */
+int web_admin_person_export(struct ush_request *rq)
+{
+    struct registration_view reg;
+    USH_TRY(open_person(rq, &reg));
+    int64_t id = reg.registration.id;
+    const struct audit_note note = {.actor = caller_of(rq)->actor,
+                                    .action = USH_T("export_person"),
+                                    .event_id = registration_event_of(id),
+                                    .registration_id = id};
+    USH_TRY(audit_write(&web_of(rq)->fest, &note, rq->arena)); /* no copy without a trace */
+    return reply_data_file(rq, &reg, short_code_of(&web_of(rq)->fest, id, rq->arena).at);
+}
+
 int web_admin_person_erase(struct ush_request *rq)
 {
     struct registration_view reg;

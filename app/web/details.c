@@ -11,6 +11,8 @@
  * Whoever has the private link may do all this. /find gives the same answer for every address:
  * nobody learns there who is registered.
  */
+#include "domain/audit.h"
+#include "domain/checkin.h"
 #include "domain/erase.h"
 #include "web/access.h"
 #include "web/form.h"
@@ -103,17 +105,44 @@ int web_edit_post(struct ush_request *rq)
 
 /* ---- seeing and taking ----------------------------------------------------------------------- */
 
-static int open_data(struct ush_request *rq, struct event_list **list,
-                     struct registration_view *reg, struct data_view *ret)
+enum { HISTORY_MAX = 1000 };
+
+USH_RECORD_DEFINE(data_step, DATA_STEP_FIELDS)
+
+static int read_history(struct ush_request *rq, int64_t registration, struct ush_rows *ret)
 {
     struct fest *f = &web_of(rq)->fest;
-    USH_TRY(open_link(rq, reg));
+    struct ush_rows in, scans, audit;
+    const struct audit_filter filter = {.registration = registration, .limit = HISTORY_MAX};
+    USH_TRY(attendance_read(f, registration, rq->arena, &in, &scans));
+    USH_TRY(audit_read(f, &filter, rq->arena, &audit));
+    struct data_step *steps = USH_NEW_N(rq->arena, struct data_step, scans.count + audit.count + 1);
+    if (!steps)
+        return USH_ELIMIT;
+    const struct scan *s = scans.at;
+    const struct audit_row *a = audit.at;
+    size_t n = 0;
+    for (size_t i = 0; i < scans.count; i++)
+        steps[n++] = (struct data_step){
+            .at = s[i].at,
+            .what = ush_arena_printf(rq->arena, "scan: %.*s", USH_PR(s[i].result)),
+            .detail = s[i].note};
+    for (size_t i = 0; i < audit.count; i++)
+        steps[n++] = (struct data_step){.at = a[i].at, .what = a[i].action, .detail = a[i].detail};
+    *ret = (struct ush_rows){steps, n};
+    return 0;
+}
+
+static int read_data(struct ush_request *rq, struct event_list **list,
+                     const struct registration_view *reg, struct data_view *ret)
+{
+    struct fest *f = &web_of(rq)->fest;
+    int64_t id = reg->registration.id;
     USH_TRY(events_take(f, list));
-    *ret = (struct data_view){.event =
-                                  event_find_id(*list, registration_event_of(reg->registration.id)),
-                              .registration = reg,
-                              .link = own_link(rq)};
-    return registration_mails(f, reg->registration.id, rq->arena, &ret->mails);
+    *ret = (struct data_view){.event = event_find_id(*list, registration_event_of(id)),
+                              .registration = reg};
+    USH_TRY(read_history(rq, id, &ret->history));
+    return registration_mails(f, id, rq->arena, &ret->mails);
 }
 
 int web_data(struct ush_request *rq)
@@ -121,7 +150,9 @@ int web_data(struct ush_request *rq)
     struct event_list *list EVENTS_HELD = NULL;
     struct registration_view reg;
     struct data_view v;
-    USH_TRY(open_data(rq, &list, &reg, &v));
+    USH_TRY(open_link(rq, &reg));
+    USH_TRY(read_data(rq, &list, &reg, &v));
+    v.link = own_link(rq);
     return reply_data(rq, &v);
 }
 
@@ -129,22 +160,33 @@ int web_data(struct ush_request *rq)
     F(R, TEXT, event, .doc = "Slug of the event")                                                  \
     F(R, ONE, registration, .of = &registration_record, .doc = "The registration")                 \
     F(R, LIST, people, .of = &participant_record, .doc = "Who comes")                              \
-    F(R, LIST, mails, .of = &mail_job_row_record, .doc = "What was mailed")
+    F(R, LIST, mails, .of = &mail_job_row_record, .doc = "What was mailed")                        \
+    F(R, LIST, history, .of = &data_step_record, .doc = "What was done")
 USH_RECORD(own_data, OWN_DATA_FIELDS)
 USH_RECORD_DEFINE(own_data, OWN_DATA_FIELDS)
 
-int web_data_json(struct ush_request *rq)
+int reply_data_file(struct ush_request *rq, const struct registration_view *reg,
+                    const char *file_name)
 {
     struct event_list *list EVENTS_HELD = NULL;
-    struct registration_view reg;
+    struct registration registration = reg->registration;
     struct data_view v;
-    USH_TRY(open_data(rq, &list, &reg, &v));
+    USH_TRY(read_data(rq, &list, reg, &v));
     struct own_data out = {.event = v.event ? v.event->event.slug : USH_T(""),
-                           .registration = &reg.registration,
-                           .people = {reg.people, reg.people_count},
-                           .mails = v.mails};
-    ush_reply_header(rq, "Content-Disposition", USH_T("attachment; filename=\"my-data.json\""));
+                           .registration = &registration,
+                           .people = {reg->people, reg->people_count},
+                           .mails = v.mails,
+                           .history = v.history};
+    ush_reply_header(rq, "Content-Disposition",
+                     ush_arena_printf(rq->arena, "attachment; filename=\"%s.json\"", file_name));
     return ush_reply_json(rq, 200, &own_data_record, &out);
+}
+
+int web_data_json(struct ush_request *rq)
+{
+    struct registration_view reg;
+    USH_TRY(open_link(rq, &reg));
+    return reply_data_file(rq, &reg, "my-data");
 }
 
 /* ---- deleting -------------------------------------------------------------------------------- */

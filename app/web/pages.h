@@ -75,13 +75,24 @@ struct ticket_view {
 };
 int reply_ticket(struct ush_request *rq, const struct ticket_view *v);
 
-/* Everything behind one private link. */
+/* Something that was done with a registration: by whom is somebody else's data, and not in it. */
+#define DATA_STEP_FIELDS(F, R)                                                                     \
+    F(R, TIME, at, .doc = "When")                                                                  \
+    F(R, TEXT, what, .max = 80, .doc = "A scan and its result, or what the audit calls it")        \
+    F(R, TEXT, detail, .max = 4096, .optional = true, .doc = "What changed, or why")
+USH_RECORD(data_step, DATA_STEP_FIELDS)
+
+/* Everything that is stored about one registration. */
 struct data_view {
     const struct event_entry *event; /* NULL when it is not in memory any more */
     const struct registration_view *registration;
-    struct ush_rows mails; /* of struct mail_job_row */
-    ush_text link;         /* "/r/<token>" */
+    struct ush_rows mails;   /* of struct mail_job_row */
+    struct ush_rows history; /* of struct data_step: scans, then the rest, newest first */
+    ush_text link;           /* "/r/<token>" */
 };
+/* As a file to take along, for whoever it is about. May suspend. */
+int reply_data_file(struct ush_request *rq, const struct registration_view *reg,
+                    const char *file_name);
 int reply_data(struct ush_request *rq, const struct data_view *v);
 int reply_delete(struct ush_request *rq, const struct data_view *v);
 

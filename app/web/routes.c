@@ -188,6 +188,8 @@ const struct ush_route web_routes[] = {
      .is_page = true, .doc = "Mails it again."},
     {"POST", "/admin/people/{registration}/reissue", web_admin_person_reissue, FOR(ORGANISER),
      .is_page = true, .doc = "A new ticket; the old one dies."},
+    {"POST", "/admin/people/{registration}/export", web_admin_person_export, FOR(ORGANISER),
+     .is_page = true, .doc = "All that is stored about it, as a file."},
     {"POST", "/admin/people/{registration}/erase", web_admin_person_erase, FOR(OWNER),
      .is_page = true, .doc = "Forgets it."},
     {"GET", "/admin/scan", web_admin_scan, FOR(SCAN), .is_page = true, .doc = "The door.",

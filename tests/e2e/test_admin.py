@@ -192,6 +192,17 @@ def test_what_is_done_with_one_person(office):
     register(office, 3)
     page = people_page(office, "Student 1")
     assert "on its way again" in press(b, page, "Send the mail again").text
+    b.submit(b.open("/admin/scan").form("Check in"), code=first["ticket"]["short_code"])
+    taken = b.send(page.form("All data as a file"))
+    assert taken.status == 200 and f'{first["ticket"]["short_code"]}.json' in taken.headers[
+        "content-disposition"]
+    data = taken.json
+    assert data["event"] == RACE and data["people"][0]["name"] == "Student 1"
+    assert [s["what"] for s in data["history"]] == ["scan: in", "export_person", "resend"]
+    assert f"owner@{HOST}" not in taken.text, "who did it is not about the student"
+    assert "export_person" in b.open("/admin/audit").text
+    mine = office.server.get(first["manage_url"].split(str(office.server.port))[1] + "/data.json")
+    assert mine.json["history"] == data["history"], "the student gets the same"
     old = office.server.get(first["ticket"]["svg_url"].replace(
         f"http://127.0.0.1:{office.server.port}", ""))
     assert old.status == 200

@@ -107,6 +107,7 @@ def test_everything_that_is_stored_is_shown(race):
     assert "attachment" in reply.headers["content-disposition"]
     assert reply.json["people"][0] | {} == {"position": 0, "name": "Asha Rao",
                                             "email": "asha@school.example"}
+    assert reply.json["history"] == [] and "Nothing since you registered" in page.text
     for name in ("cache-control", "referrer-policy"):
         assert reply.headers[name] in ("no-store", "no-referrer")
 
