@@ -65,7 +65,7 @@ static int run(struct cli *cli)
     p.workers = number(cli, "lab-workers", p.workers, 64);
     p.threads = number(cli, "threads", p.threads, 256);
     p.cap = number(cli, "cap", p.cap, LAB_STUDENTS_MAX);
-    p.scale = number(cli, "scale", p.scale, 1000);
+    p.scale = number(cli, "scale", s->scale ? s->scale : p.scale, 1000);
     struct lab l;
     struct ush_buf out;
     ush_buf_init(&out, 16 << 20);

@@ -28,16 +28,21 @@ const seen = new IntersectionObserver((entries) => {
     for (const entry of entries) {
         if (!entry.isIntersecting) continue;
         seen.unobserve(entry.target);
-        queue.push(entry.target);
+        add(entry.target);
     }
-    work();
 });
+
+function add(form) {
+    const place = document.getElementById(form.dataset.place);
+    if (!place.querySelector("table")) place.innerHTML = "<p>Its run is coming.</p>";
+    if (!queue.includes(form)) queue.push(form);
+    work();
+}
 
 for (const form of document.querySelectorAll("form[data-place]")) {
     form.addEventListener("submit", (event) => {
         event.preventDefault();
-        if (!queue.includes(form)) queue.push(form);
-        work();
+        add(form);
     });
     if (document.getElementById(form.dataset.place).childElementCount === 0) seen.observe(form);
 }

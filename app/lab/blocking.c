@@ -19,8 +19,9 @@ static void register_student(struct lab *l, uint32_t student, uint32_t worker)
         return;
     lab_save(l, student);
     lab_note(l, student, LAB_WAITS, worker);
-    if (lab_mail(l, student) < 0) /* nothing else happens in this process now */
-        atomic_fetch_add(&l->book->failed, 1);
+    int r = lab_mail(l, student); /* nothing else happens in this process now */
+    if (r < 0)
+        lab_fail(l, "the call", r);
     lab_note(l, student, LAB_ENDS, worker);
 }
 

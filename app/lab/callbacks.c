@@ -47,7 +47,7 @@ static void done(struct visit *v)
 
 static void fail(struct visit *v)
 {
-    atomic_fetch_add(&v->lab->book->failed, 1);
+    lab_fail(v->lab, "the call", errno ? -errno : -EPIPE);
     done(v);
 }
 

@@ -15,7 +15,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { TEXT_ROWS = 20, SVG_ROWS = 60, CELLS = 64, WIDTH = 860, LEFT = 110, ROW = 9 };
+enum { TEXT_ROWS = 20, SVG_ROWS = 100, CELLS = 64, WIDTH = 860, LEFT = 70, HEIGHT = 540 };
 
 struct piece {
     uint32_t student, lane;
@@ -30,6 +30,18 @@ struct timeline {
     uint32_t step; /* every so manieth student is shown */
     uint32_t rows;
 };
+
+static const char scaled[] = "Run %lld times faster than told; the times are multiplied again, and "
+                             "with them what the model itself costs.";
+
+static double moment(const struct lab *l, int64_t ns)
+{
+    return (double)ns / l->axis.unit_ns;
+}
+static int digits(const struct lab *l)
+{
+    return l->axis.unit_ns > 1 ? 2 : 0;
+}
 
 static uint32_t event_count(const struct lab *l)
 {
@@ -113,8 +125,8 @@ static void draw_rows(const struct lab *l, struct ush_buf *out)
     struct timeline t;
     if (!timeline_init(l, TEXT_ROWS, &t))
         return;
-    ush_buf_printf(out, "\n%-14s %-7s 0 %*.2f s\n", "student", "worker", CELLS - 3,
-                   lab_s(l, t.end_ns));
+    ush_buf_printf(out, "\n%-14s %-7s 0 %*.*f %s\n", l->axis.rows, "worker", CELLS - 3, digits(l),
+                   moment(l, t.end_ns), l->axis.unit);
     for (size_t i = 0; i < t.count;) {
         char cells[CELLS + 1] = {0};
         uint32_t student = t.pieces[i].student, lane = 0;
@@ -135,10 +147,10 @@ static void draw_rows(const struct lab *l, struct ush_buf *out)
 void lab_draw_text(const struct lab *l, const struct lab_scene *s, struct ush_buf *out)
 {
     ush_buf_printf(out, "%s\n%s\n", s->title, s->idea);
-    if (l->p.scale != 1)
-        ush_buf_printf(out,
-                       "Run %lld times faster than told; the times below are multiplied again.\n",
-                       (long long)l->p.scale);
+    if (l->p.scale != 1) {
+        ush_buf_printf(out, scaled, (long long)l->p.scale);
+        ush_buf_add(out, USH_T("\n"));
+    }
     draw_table(&l->table, out);
     draw_rows(l, out);
     if (l->notes.len)
@@ -146,6 +158,12 @@ void lab_draw_text(const struct lab *l, const struct lab_scene *s, struct ush_bu
 }
 
 /* ---- SVG ------------------------------------------------------------------------------------- */
+
+static double row_height(const struct timeline *t)
+{
+    double h = (double)HEIGHT / t->rows;
+    return h > 18 ? 18 : h;
+}
 
 static void draw_piece(const struct piece *p, const struct timeline *t, uint32_t row,
                        struct ush_buf *out)
@@ -157,54 +175,58 @@ static void draw_piece(const struct piece *p, const struct timeline *t, uint32_t
     double x = LEFT + (double)p->from_ns * scale, w = (double)(p->to_ns - p->from_ns) * scale;
     const char *fill = p->what == LAB_ENDS ? "#9aa4af" : lanes[p->lane % USH_COUNT(lanes)];
     const char *opacity = p->what == LAB_ENDS ? "0.35" : p->what == LAB_WAITS ? "0.45" : "1";
-    double least = p->what == LAB_RUNS ? 1.5 : 0.1;
+    double least = p->what == LAB_RUNS ? 1.5 : 0.1, h = row_height(t) * 0.8;
+    double y = 24 + row * row_height(t);
     ush_buf_printf(out,
-                   "<rect x=\"%.1f\" y=\"%u\" width=\"%.1f\" height=\"%d\" fill=\"%s\" "
+                   "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\" "
                    "fill-opacity=\"%s\"/>\n",
-                   x, 24 + row * ROW + (p->what == LAB_ENDS ? 3 : 0), w > least ? w : least,
-                   p->what == LAB_ENDS ? ROW - 7 : ROW - 2, fill, opacity);
+                   x, y + (p->what == LAB_ENDS ? h * 0.35 : 0), w > least ? w : least,
+                   p->what == LAB_ENDS ? h * 0.3 : h, fill, opacity);
 }
+
+static const char legend[] = "Grey: queued. Pale: waits. Full: runs. A colour is a worker.",
+                  some[] = " Some of them are shown.";
 
 void lab_draw_svg(const struct lab *l, const struct lab_scene *s, struct ush_buf *out)
 {
     struct timeline t;
     if (!timeline_init(l, SVG_ROWS, &t))
         return;
-    uint32_t height = 24 + t.rows * ROW + 22, row = 0;
+    uint32_t height = 24 + (uint32_t)(t.rows * row_height(&t)) + 22, row = 0;
+    uint32_t every = t.rows > 40 ? 10 : t.rows > 10 ? 5 : 1;
     ush_buf_printf(out,
                    "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %u\" role=\"img\" "
                    "aria-label=\"",
                    WIDTH, height);
     ush_buf_add_html(out, ush_text_of(s->title));
-    ush_buf_printf(out,
-                   ": timeline of %.2f s\" font-family=\"system-ui, sans-serif\" font-size=\"11\" "
-                   "fill=\"currentColor\">\n",
-                   lab_s(l, t.end_ns));
+    ush_buf_printf(
+        out,
+        ": timeline of %.2f %s\" font-family=\"system-ui, sans-serif\" font-size=\"11\" "
+        "fill=\"currentColor\">\n<text x=\"%d\" y=\"14\" text-anchor=\"end\">%s</text>\n",
+        moment(l, t.end_ns), l->axis.unit, LEFT - 8, l->axis.rows);
     for (int i = 0; i <= 4; i++) {
         int x = LEFT + (WIDTH - LEFT - 10) * i / 4;
         ush_buf_printf(out,
                        "<line x1=\"%d\" y1=\"20\" x2=\"%d\" y2=\"%u\" stroke=\"currentColor\" "
                        "stroke-opacity=\"0.2\"/>\n"
-                       "<text x=\"%d\" y=\"14\" text-anchor=\"%s\">%.2f s</text>\n",
+                       "<text x=\"%d\" y=\"14\" text-anchor=\"%s\">%.*f %s</text>\n",
                        x, x, height - 20, x,
                        i == 0   ? "start"
                        : i == 4 ? "end"
                                 : "middle",
-                       lab_s(l, t.end_ns) * i / 4);
+                       digits(l), moment(l, t.end_ns) * i / 4, i < 4 ? "" : l->axis.unit);
     }
     for (size_t i = 0; i < t.count; i++) {
         if (i > 0 && t.pieces[i].student != t.pieces[i - 1].student)
             row++;
         bool is_first = i == 0 || t.pieces[i].student != t.pieces[i - 1].student;
-        if (is_first && row % 5 == 0)
-            ush_buf_printf(out, "<text x=\"%d\" y=\"%u\" text-anchor=\"end\">student %u</text>\n",
-                           LEFT - 6, 32 + row * ROW, t.pieces[i].student + 1);
+        if (is_first && row % every == 0)
+            ush_buf_printf(out, "<text x=\"%d\" y=\"%.0f\" text-anchor=\"end\">%u</text>\n",
+                           LEFT - 8, 26 + (row + 0.5) * row_height(&t), t.pieces[i].student + 1);
         draw_piece(&t.pieces[i], &t, row, out);
     }
-    ush_buf_printf(out,
-                   "<text x=\"%d\" y=\"%u\">grey: queued; pale: waits for its call; full: runs. A "
-                   "colour is a worker%s.</text>\n</svg>\n",
-                   LEFT, height - 6, t.step > 1 ? "; some of the students are shown" : "");
+    ush_buf_printf(out, "<text class=\"legend\" x=\"%d\" y=\"%u\">%s%s</text>\n</svg>\n", LEFT,
+                   height - 6, legend, t.step > 1 ? some : "");
     free(t.pieces);
 }
 
@@ -213,11 +235,15 @@ void lab_draw_svg(const struct lab *l, const struct lab_scene *s, struct ush_buf
 void lab_draw_html(const struct lab *l, const struct lab_scene *s, struct ush_buf *out)
 {
     const struct lab_table *t = &l->table;
+    size_t before = out->len;
     lab_draw_svg(l, s, out);
-    if (l->p.scale != 1 && s->uses & LAB_MAIL)
-        ush_buf_printf(out,
-                       "<p>Run %lld times faster than told; the times are multiplied again.</p>\n",
-                       (long long)l->p.scale);
+    if (out->len > before) /* within the picture it would be too small for a phone */
+        ush_buf_printf(out, "<p class=\"legend\">%s</p>\n", legend);
+    if (l->p.scale != 1 && s->uses & LAB_MAIL) {
+        ush_buf_add(out, USH_T("<p>"));
+        ush_buf_printf(out, scaled, (long long)l->p.scale);
+        ush_buf_add(out, USH_T("</p>\n"));
+    }
     ush_buf_add(out, USH_T("<div class=\"wide\" tabindex=\"0\"><table><thead><tr><td></td>"));
     for (size_t c = 0; c < t->column_count; c++)
         ush_buf_printf(out, "<th scope=\"col\">%s</th>", t->columns[c]);
@@ -271,15 +297,15 @@ void lab_draw_json(const struct lab *l, const struct lab_scene *s, struct ush_bu
                    (long long)l->p.workers, (long long)l->p.threads, (long long)l->p.cap,
                    (long long)l->p.scale, event_count(l));
     draw_json_rows(&l->table, out);
-    ush_buf_add(out, USH_T("],\"timeline\":["));
+    ush_buf_printf(out, "],\"unit\":\"%s\",\"timeline\":[", l->axis.unit);
     if (timeline_init(l, SVG_ROWS, &t)) {
         for (size_t i = 0; i < t.count; i++)
             ush_buf_printf(out,
-                           "%s{\"student\":%u,\"worker\":%u,\"what\":\"%s\",\"from_s\":%.6f,"
-                           "\"to_s\":%.6f}",
+                           "%s{\"student\":%u,\"worker\":%u,\"what\":\"%s\",\"from\":%.6f,"
+                           "\"to\":%.6f}",
                            i ? "," : "", t.pieces[i].student + 1, t.pieces[i].lane + 1,
-                           whats[t.pieces[i].what], lab_s(l, t.pieces[i].from_ns),
-                           lab_s(l, t.pieces[i].to_ns));
+                           whats[t.pieces[i].what], moment(l, t.pieces[i].from_ns),
+                           moment(l, t.pieces[i].to_ns));
         free(t.pieces);
     }
     ush_buf_add(out, USH_T("],\"notes\":"));

@@ -54,6 +54,7 @@ struct lab_book {
     _Atomic uint32_t events, done, failed, threads, processes;
     _Atomic uint32_t at_peer, at_peer_most, refused; /* calls at the mail server */
     _Atomic int64_t switches, memory_kib;
+    char reason[128];            /* of the first that failed */
     _Atomic int64_t figures[16]; /* of a scene's own, and its words */
     char words[4096];
     uint8_t saved[LAB_STUDENTS_MAX]; /* the table of registrations: 1 = stored */
@@ -75,6 +76,11 @@ struct lab {
     struct lab_book *book; /* owned; shared memory */
     struct lab_table table;
     struct ush_buf notes; /* lines for people: reasons, reports */
+    int64_t real_s_max;   /* for one row */
+    struct {
+        const char *rows, *unit; /* "student", "s" */
+        double unit_ns;
+    } axis; /* of the timeline */
     /* The mail server of this run. */
     int mail_listener;
     struct ush_address mail_at;
@@ -93,6 +99,7 @@ struct lab_scene {
     int64_t students;  /* unless somebody says otherwise; 0 = 100 */
     const char *begin; /* of its part of the source; NULL = the first line behind LAB_SOURCE */
     int (*run)(struct lab *l); /* fills the table, the events and the notes; 0 or negative */
+    int64_t scale;             /* unless somebody says otherwise; 0 = as usual */
 };
 extern const struct lab_scene lab_scenes[]; /* ended by a NULL name */
 const struct lab_scene *lab_scene_find(const char *name);
@@ -114,6 +121,8 @@ static inline int64_t lab_clock_ns(void)
 void lab_note(struct lab *l, uint32_t student, enum lab_what what, uint32_t lane);
 /* The same for a moment that the caller knows better. */
 void lab_note_at(struct lab *l, uint32_t student, enum lab_what what, uint32_t lane, int64_t at_ns);
+/* A student whose call did not come about, and why. */
+void lab_fail(struct lab *l, const char *what, int error);
 void lab_say(struct lab *l, const char *fmt, ...) USH_PRINTF(2, 3);
 
 /* The workload's two quick steps: 0 or -EINVAL. Neither waits. */
@@ -128,7 +137,7 @@ int lab_mail_verdict(char answer);
 /*
  * Plays one model: starts the mail server, runs `model` in a process of its own (so that its memory
  * and its switches can be told from ours), waits, and adds a row `label` to the table. A model that
- * would take longer than LAB_REAL_S_MAX is not run, and the notes say why. `at_once` is how many
+ * would take longer than `real_s_max` is not run, and the notes say why. `at_once` is how many
  * calls the model has under way at most.
  */
 int lab_play(struct lab *l, const char *label, int64_t at_once, int (*model)(struct lab *l));
@@ -136,6 +145,9 @@ int lab_play(struct lab *l, const char *label, int64_t at_once, int (*model)(str
 int lab_fork_each(struct lab *l, int n, int (*fn)(struct lab *l, int number));
 /* Counts this process's memory, switches and `threads` into the book, as it ends. */
 void lab_count_self(struct lab *l, uint32_t threads);
+
+/* True, and a note says why, if so many calls would take longer than `real_s_max`. */
+bool lab_is_too_long(struct lab *l, const char *label, int64_t calls, int64_t at_once);
 
 /* Runs fn in a process of its own and waits: 0, or -EIO if it failed or died. The book is fresh. */
 int lab_process(struct lab *l, int (*fn)(struct lab *l));

@@ -7,6 +7,7 @@
  * swallowed   Every third call fails. In threads that nobody joins the errors go nowhere; a scope
  *             hands the first one to whoever opened it, and counts.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -38,7 +39,7 @@ static int send_mail(uint32_t student)
 
 /* ---- fire and forget ------------------------------------------------------------------------- */
 
-/* Four mails at a time, so that there is a middle to be killed in. */
+enum { AT_ONCE = 4 }; /* mails, so that there is a middle to be killed in */
 static struct ush_semaphore lines;
 
 static int mail_behind(void *arg)
@@ -51,7 +52,7 @@ static int mail_behind(void *arg)
 
 static int answer_and_forget(void *unused __attribute__((unused)))
 {
-    ush_semaphore_init(&lines, "lines", 4);
+    ush_semaphore_init(&lines, "lines", AT_ONCE);
     for (uintptr_t i = 0; i < (uintptr_t)lab->p.students; i++) {
         lab_save(lab, (uint32_t)i);
         ush_spawn(ush_root_scope(), mail_behind, (void *)i);
@@ -135,7 +136,7 @@ static int keep_rows(void *unused __attribute__((unused)))
                                                     .kinds = &kind,
                                                     .kind_count = 1,
                                                     .lanes = lanes,
-                                                    .at_once = 4,
+                                                    .at_once = AT_ONCE,
                                                     .wake_fd = -1,
                                                     .owner = lab->book->figures[OWNER]},
                          &jobs);
@@ -179,24 +180,47 @@ static int kill_in_the_middle(struct lab *l, const char *label, int (*server)(st
     return r;
 }
 
+/* A process that removes the folder when the writing end is closed: by us, or by our own end, which
+ * may be a kill, too. */
+static int clean_up_behind(const char *folder, int *ret_end)
+{
+    static const char *const names[] = {"lab.db", "lab.db-wal", "lab.db-shm", "lab.db-lock"};
+    int fds[2], at = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (at < 0 || pipe2(fds, O_CLOEXEC) < 0)
+        return -errno;
+    pid_t pid = fork();
+    if (pid == 0) {
+        char byte;
+        setsid(); /* Ctrl-C is not for this one */
+        close(fds[1]);
+        while (read(fds[0], &byte, 1) > 0)
+            ;
+        for (size_t i = 0; i < USH_COUNT(names); i++)
+            unlinkat(at, names[i], 0);
+        _exit(rmdir(folder) < 0);
+    }
+    close(at);
+    close(fds[0]);
+    *ret_end = fds[1];
+    return pid < 0 ? -EAGAIN : pid;
+}
+
 int lab_run_lost_work(struct lab *l)
 {
     static const char *const columns[] = {"answered", "mails sent", "lost", "sent twice"};
-    char folder[] = "/tmp/usher-lab-XXXXXX", command[96];
+    char folder[] = "/tmp/usher-lab-XXXXXX";
+    int end = -1;
     lab_columns(l, columns, USH_COUNT(columns));
+    if (lab_is_too_long(l, "fire and forget", l->p.students, AT_ONCE))
+        return 0;
     USH_TRY(kill_in_the_middle(l, "fire and forget", forgetful));
     if (!mkdtemp(folder))
         return -errno;
+    int pid = clean_up_behind(folder, &end);
     snprintf(database, sizeof database, "sqlite:%s/lab.db", folder);
-    int r = kill_in_the_middle(l, "a row in the same transaction", careful);
-    snprintf(command, sizeof command, "%s/lab.db", folder);
-    unlink(command);
-    for (const char *const *end = (const char *const[]){"-wal", "-shm", "-lock", NULL}; *end;
-         end++) {
-        snprintf(command, sizeof command, "%s/lab.db%s", folder, *end);
-        unlink(command);
-    }
-    if (rmdir(folder) < 0)
+    int r = pid < 0 ? pid : kill_in_the_middle(l, "a row in the same transaction", careful);
+    close(end);
+    if (pid < 0 || lab_process_wait(pid) < 0)
         lab_say(l, "%s is left behind", folder);
     lab_say(l,
             "Killed when half of the mails had gone, and started again. A mail that was under way "

@@ -47,7 +47,9 @@ static int take_calls(void *unused __attribute__((unused)))
     ush_scope_open(&scope, &(struct ush_scope_options){.keep_going = true});
     for (;;) {
         int fd = ush_accept(lab->mail_listener, NULL);
-        if (fd < 0 || ush_spawn(&scope, take_call, (void *)(intptr_t)fd) < 0)
+        if (fd == -EMFILE || fd == -ENFILE) /* the caller waits, and is served when one is free */
+            USH_TRY(ush_sleep(USH_MS));
+        else if (fd < 0 || ush_spawn(&scope, take_call, (void *)(intptr_t)fd) < 0)
             break;
     }
     return ush_scope_close(&scope);

@@ -145,6 +145,8 @@ static int reply_scenes(struct ush_request *rq, const struct lab_scene *only, co
                                &v.p.threads,  &v.p.cap,     &v.p.scale};
     if (only && only->students)
         v.p.students = only->students;
+    if (only && only->scale)
+        v.p.scale = only->scale;
     for (size_t i = 0; i < USH_COUNT(parameters); i++)
         (void)ush_text_i64(ush_query(rq, parameters[i]), fields[i]);
     struct ush_buf out;

@@ -10,6 +10,7 @@
  * Each has its defences, put under the same test, with what they cost: share nothing; one atomic
  * step; a lock; a transaction.
  */
+#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ enum { ROUNDS = 1000, TIMED = 1000000 };
 static _Atomic int counter;
 static volatile int own[2];
 static _Atomic int64_t timed_ns; /* of both threads */
+static int64_t began_ns[2], ended_ns[2];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_barrier_t gate;
 
@@ -57,7 +59,9 @@ static void *adder(void *arg)
     int me = (int)(intptr_t)arg;
     for (int i = 0; i < ROUNDS; i++) {
         pthread_barrier_wait(&gate);
+        began_ns[me] = lab_clock_ns();
         add(me, true);
+        ended_ns[me] = lab_clock_ns();
         pthread_barrier_wait(&gate);
     }
     pthread_barrier_wait(&gate);
@@ -66,6 +70,16 @@ static void *adder(void *arg)
         add(me, false);
     atomic_fetch_add(&timed_ns, lab_clock_ns() - start);
     return NULL;
+}
+
+/* The round that has just been lost, for the picture. */
+static void show_round(struct lab *l)
+{
+    int64_t zero_ns = began_ns[0] < began_ns[1] ? began_ns[0] : began_ns[1];
+    for (uint32_t i = 0; i < 2; i++) {
+        lab_note_at(l, i, LAB_RUNS, i, began_ns[i] - zero_ns);
+        lab_note_at(l, i, LAB_ENDS, i, ended_ns[i] - zero_ns);
+    }
 }
 
 static int two_threads(struct lab *l)
@@ -82,7 +96,8 @@ static int two_threads(struct lab *l)
         pthread_barrier_wait(&gate); /* both begin */
         pthread_barrier_wait(&gate); /* both are done */
         int now = counter + own[0] + own[1];
-        lost += now != 102;
+        if (now != 102 && lost++ == 0)
+            show_round(l);
         low = now < low ? now : low;
     }
     pthread_barrier_wait(&gate);
@@ -104,43 +119,88 @@ int lab_run_lost_update(struct lab *l)
                 {"one atomic step", add_atomic},
                 {"a lock around the three steps", add_locked}};
     static const char *const columns[] = {"100 becomes", "rounds lost", "ns per add"};
+    double values[USH_COUNT(ways)][USH_COUNT(columns)];
     lab_columns(l, columns, USH_COUNT(columns));
-    for (size_t i = 0; i < USH_COUNT(ways); i++) {
+    l->axis.rows = "thread";
+    l->axis.unit = "us";
+    l->axis.unit_ns = 1000;
+    for (size_t i = USH_COUNT(ways); i-- > 0;) { /* the picture is that of the first */
         add = ways[i].add;
         USH_TRY(lab_process(l, two_threads));
-        lab_row(l, ways[i].label,
-                (double[]){(double)l->book->figures[0], (double)l->book->figures[1],
-                           (double)l->book->figures[2] / 10});
+        values[i][0] = (double)l->book->figures[0];
+        values[i][1] = (double)l->book->figures[1];
+        values[i][2] = (double)l->book->figures[2] / 10;
     }
+    for (size_t i = 0; i < USH_COUNT(ways); i++)
+        lab_row(l, ways[i].label, values[i]);
     lab_say(l,
-            "Two threads add one each, %d times over; the first column is the worst that came out.",
+            "Two threads add one each, %d times over; the first column is the worst that came out. "
+            "The picture is the first round that was lost: from before the read to behind the "
+            "write, both at once.",
             ROUNDS);
     return 0;
 }
 
 /* ---- with the explorer ----------------------------------------------------------------------- */
 
-static const char *const explored_columns[] = {"schedules", "first failure", "us per turn"};
+static const char *const explored_columns[] = {"schedules", "first failure", "us per turn",
+                                               "both take, ms"};
 
 /* A run that is only timed says nothing of what it breaks. */
 static bool is_timed;
+static int64_t spent_ns; /* of timed runs, if a scenario leaves out what it sets up */
 
-/* Explores, tells the failure, and measures what the scenario costs when nobody shuffles it. */
+/* What tasks do in the schedule that is drawn: a step of any of them is one further to the right.
+ */
+static struct lab *drawn;
+static void step(const void *who, enum lab_what what)
+{
+    uint32_t n = (uint32_t)(uintptr_t)who;
+    if (drawn)
+        lab_note_at(drawn, n, what, n, drawn->book->events);
+}
+static void first_step(void)
+{
+    if (drawn)
+        lab_book_reset(drawn);
+}
+
+static void draw(struct lab *l, const char *name, const char *schedule, ush_fn scenario)
+{
+    static struct ush_explore_report again;
+    drawn = l;
+    l->axis.rows = "task";
+    l->axis.unit = "steps";
+    l->axis.unit_ns = 1;
+    (void)ush_explore(
+        &(struct ush_explore_options){.name = name, .replay = schedule, .quiet = true}, scenario,
+        NULL, &again);
+    drawn = NULL;
+}
+
+/* Explores, tells and draws the failure, and measures what the scenario costs when nobody shuffles
+ * it: computing, and the time that its waits take. */
 static int explore_row(struct lab *l, const char *label, ush_fn scenario)
 {
     static struct ush_explore_report report;
     struct ush_explore_options o = {.name = "lab", .schedules = 300, .quiet = true};
+    struct ush_sim_report sim = {0};
     enum { TURNS = 200 };
     int r = ush_explore(&o, scenario, NULL, &report);
     USH_TRY(r);
     ush_log_init(&(struct ush_log_options){.fd = 2, .level = USH_LOG_ERROR});
     is_timed = true;
+    spent_ns = 0;
     int64_t start = lab_clock_ns();
     for (int i = 0; i < TURNS; i++)
-        (void)ush_sim_run(&(struct ush_sim_options){.seed = 1}, scenario, NULL, NULL);
-    double us = (double)(lab_clock_ns() - start) / TURNS / 1000;
+        (void)ush_sim_run(&(struct ush_sim_options){.seed = 1}, scenario, NULL, &sim);
+    double us = (double)(spent_ns ? spent_ns : lab_clock_ns() - start) / TURNS / 1000;
     is_timed = false;
-    lab_row(l, label, (double[]){(double)report.schedules, r ? (double)report.schedules : 0, us});
+    lab_row(l, label,
+            (double[]){(double)report.schedules, r ? (double)report.schedules : NAN, us,
+                       (double)sim.virtual_ns / USH_MS});
+    if (r)
+        draw(l, o.name, report.schedule, scenario);
     if (r)
         ush_buf_printf(&l->notes, "%.*s\n", (int)(strstr(report.text, "to see it") - report.text),
                        report.text);
@@ -150,9 +210,12 @@ static int explore_row(struct lab *l, const char *label, ush_fn scenario)
 static int two(ush_fn a, const char *name_a, ush_fn b, const char *name_b)
 {
     struct ush_scope scope;
+    first_step();
     ush_scope_open(&scope, NULL);
-    ush_spawn_with(&scope, &(struct ush_spawn_options){.name = name_a, .site = USH_SITE}, a, NULL);
-    ush_spawn_with(&scope, &(struct ush_spawn_options){.name = name_b, .site = USH_SITE}, b, NULL);
+    ush_spawn_with(&scope, &(struct ush_spawn_options){.name = name_a, .site = USH_SITE}, a,
+                   (void *)0);
+    ush_spawn_with(&scope, &(struct ush_spawn_options){.name = name_b, .site = USH_SITE}, b,
+                   (void *)1);
     return ush_scope_close(&scope);
 }
 
@@ -164,14 +227,18 @@ static struct ush_mutex account_lock, ledger_lock;
 
 static int ask_the_bank(void)
 {
-    return ush_yield(); /* a query, a mail: any wait */
+    return ush_sleep(20 * USH_MS); /* a query, a mail: any wait */
 }
 
-static int deposit(void *unused __attribute__((unused)))
+static int deposit(void *who)
 {
+    step(who, LAB_RUNS);
     int seen = USH_SHARED_READ(account);
+    step(who, LAB_WAITS);
     USH_TRY(ask_the_bank());
+    step(who, LAB_RUNS);
     USH_SHARED_WRITE(account, seen + 1);
+    step(who, LAB_ENDS);
     return 0;
 }
 static int deposit_at_once(void *unused __attribute__((unused)))
@@ -180,10 +247,10 @@ static int deposit_at_once(void *unused __attribute__((unused)))
     USH_SHARED_WRITE(account, USH_SHARED_READ(account) + 1); /* no wait in between */
     return 0;
 }
-static int deposit_locked(void *unused)
+static int deposit_locked(void *who)
 {
     USH_TRY(ush_mutex_lock(&account_lock));
-    int r = deposit(unused);
+    int r = deposit(who);
     ush_mutex_unlock(&account_lock);
     return r;
 }
@@ -212,30 +279,39 @@ static int locked_deposits(void *unused __attribute__((unused)))
 
 int lab_run_await_race(struct lab *l)
 {
-    lab_columns(l, explored_columns, USH_COUNT(explored_columns));
+    lab_columns(l, explored_columns, 4);
     USH_TRY(explore_row(l, "read, wait, write", bare_deposits));
     USH_TRY(explore_row(l, "no wait between read and write", atomic_deposits));
-    return explore_row(l, "a lock around the wait", locked_deposits);
+    USH_TRY(explore_row(l, "a lock around the wait", locked_deposits));
+    lab_say(l, "The wait takes 20 ms. With a lock around it one waits for the other's wait, too; "
+               "the fifth would wait for four.");
+    return 0;
 }
 
 /* ---- deadlock -------------------------------------------------------------------------------- */
 
-static int lock_both(struct ush_mutex *first, struct ush_mutex *second)
+static int lock_both(struct ush_mutex *first, struct ush_mutex *second, void *who)
 {
+    step(who, LAB_WAITS);
     USH_TRY(ush_mutex_lock(first));
+    step(who, LAB_RUNS);
+    step(who, LAB_WAITS);
     int r = ush_mutex_lock(second);
-    if (r == 0)
+    if (r == 0) {
+        step(who, LAB_RUNS);
         ush_mutex_unlock(second);
+    }
     ush_mutex_unlock(first);
+    step(who, LAB_ENDS);
     return r;
 }
-static int pay(void *unused __attribute__((unused)))
+static int pay(void *who)
 {
-    return lock_both(&account_lock, &ledger_lock);
+    return lock_both(&account_lock, &ledger_lock, who);
 }
-static int refund(void *unused __attribute__((unused)))
+static int refund(void *who)
 {
-    return lock_both(&ledger_lock, &account_lock);
+    return lock_both(&ledger_lock, &account_lock, who);
 }
 
 static int both_ways(ush_fn other, const char *name)
@@ -255,14 +331,14 @@ static int one_order(void *unused __attribute__((unused)))
 
 int lab_run_deadlock(struct lab *l)
 {
-    lab_columns(l, explored_columns, USH_COUNT(explored_columns));
+    lab_columns(l, explored_columns, 3);
     USH_TRY(explore_row(l, "account then ledger; ledger then account", two_orders));
     return explore_row(l, "one order everywhere", one_order);
 }
 
 /* ---- oversell: a real database --------------------------------------------------------------- */
 
-enum { SEATS = 2, BUYERS = 3 };
+enum { SEATS = 2, BUYERS = 3, TIMED_SALES = 30 };
 #define SEAT_FIELDS(F, R) F(R, I64, n)
 USH_RECORD(seat, SEAT_FIELDS)
 USH_RECORD_DEFINE(seat, SEAT_FIELDS)
@@ -271,8 +347,14 @@ static const struct ush_statement
     count = {"count", "SELECT count(*) AS n FROM sold", NULL},
     insert = {"insert", "INSERT INTO sold (student) VALUES ($1)", NULL},
     insert_if = {"insert_if",
-                 "INSERT INTO sold (student) SELECT $1 WHERE (SELECT count(*) FROM sold) < 2",
+                 "INSERT INTO sold (student) SELECT $1 WHERE (SELECT count(*) FROM sold) < $2",
                  NULL};
+
+/* Enough for all when it is timed: a sold-out sale costs less. */
+static int64_t seats(void)
+{
+    return is_timed ? TIMED_SALES * BUYERS : SEATS;
+}
 
 static int count_sold(struct ush_tx *view, void *n)
 {
@@ -284,13 +366,13 @@ static int run_insert(struct ush_tx *tx, const void *in, void *out __attribute__
 }
 static int run_insert_if(struct ush_tx *tx, const void *in, void *out __attribute__((unused)))
 {
-    return ush_exec(tx, &insert_if, USH_VALUES(((const struct seat *)in)->n));
+    return ush_exec(tx, &insert_if, USH_VALUES(((const struct seat *)in)->n, seats()));
 }
 static int run_both(struct ush_tx *tx, const void *in, void *out)
 {
     struct seat sold = {0};
     USH_TRY(count_sold(tx, &sold));
-    return sold.n < SEATS ? run_insert(tx, in, out) : 0;
+    return sold.n < seats() ? run_insert(tx, in, out) : 0;
 }
 static const struct ush_operation op_insert = {.name = "insert",
                                                .in = &seat_record,
@@ -309,9 +391,15 @@ static int change(const struct ush_operation *op, int64_t student)
 /* The mistake: what was true when it was read need not be true when it is used. */
 static int check_then_insert(void *student)
 {
+    const void *who = (const void *)(uintptr_t)(*(int64_t *)student - 1);
     struct seat sold = {0};
+    step(who, LAB_WAITS);
     USH_TRY(ush_read(db, count_sold, &sold));
-    return sold.n < SEATS ? change(&op_insert, *(int64_t *)student) : 0;
+    step(who, LAB_RUNS);
+    step(who, LAB_WAITS);
+    int r = sold.n < seats() ? change(&op_insert, *(int64_t *)student) : 0;
+    step(who, LAB_ENDS);
+    return r;
 }
 static int insert_with_condition(void *student)
 {
@@ -337,14 +425,20 @@ static int sale(ush_fn buy)
         .url = "sqlite::memory:", .role = USH_DB_LOCAL, .operations = operations};
     int64_t students[BUYERS] = {1, 2, 3};
     struct seat sold = {0};
-    int r = 0;
+    int r = 0, sales = is_timed ? TIMED_SALES : 1;
     db = ush_db_open(&o, &r);
     if (!db)
         return r;
     ush_mutex_init(&account_lock, "seats");
     r = ush_migrate(db, &(struct ush_migrate_options){.list = &table, .count = 1});
-    if (r >= 0)
+    first_step();
+    int64_t start_ns = lab_clock_ns();
+    for (int i = 0; i < sales && r >= 0; i++) {
         r = ush_gather(BUYERS, 0, buy, students, sizeof *students);
+        for (int b = 0; b < BUYERS; b++)
+            students[b] += BUYERS;
+    }
+    spent_ns += (lab_clock_ns() - start_ns) / sales;
     if (r >= 0)
         r = ush_read(db, count_sold, &sold);
     if (!is_timed)
@@ -371,12 +465,14 @@ static int sale_lock(void *unused __attribute__((unused)))
 
 int lab_run_oversell(struct lab *l)
 {
-    lab_columns(l, explored_columns, USH_COUNT(explored_columns));
+    lab_columns(l, explored_columns, 3);
     USH_TRY(explore_row(l, "check, then insert", sale_check));
     USH_TRY(explore_row(l, "one statement with the condition in it", sale_statement));
     USH_TRY(explore_row(l, "both in one transaction", sale_transaction));
     USH_TRY(explore_row(l, "a lock around both", sale_lock));
-    lab_say(l, "Two seats, three buyers, SQLite in memory. The lock helps in one process only.");
+    lab_say(
+        l, "Two seats, three buyers, SQLite in memory; a turn is one sale to three. The lock helps "
+           "in one process only, and nobody else reads while it is held.");
     return 0;
 }
 

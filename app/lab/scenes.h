@@ -14,6 +14,7 @@ int lab_run_callbacks(struct lab *l);
 int lab_run_tasks(struct lab *l);
 int lab_run_task_workers(struct lab *l);
 int lab_run_models(struct lab *l);
+int lab_run_ten_thousand(struct lab *l);
 int lab_run_blocked_loop(struct lab *l);
 int lab_run_cook(struct lab *l);
 int lab_run_gather(struct lab *l);

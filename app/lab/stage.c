@@ -42,6 +42,12 @@ void lab_note(struct lab *l, uint32_t student, enum lab_what what, uint32_t lane
     lab_note_at(l, student, what, lane, lab_clock_ns() - l->book->zero_ns);
 }
 
+void lab_fail(struct lab *l, const char *what, int error)
+{
+    if (atomic_fetch_add(&l->book->failed, 1) == 0)
+        snprintf(l->book->reason, sizeof l->book->reason, "%s: %s", what, ush_error_text(error));
+}
+
 void lab_say(struct lab *l, const char *fmt, ...)
 {
     char text[1024];
@@ -99,6 +105,7 @@ static pid_t fork_child(void)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
+    alarm(2 * LAB_REAL_S_MAX); /* whatever hangs ends */
     resident_at_start_kib = resident_kib();
     return 0;
 }
@@ -170,8 +177,6 @@ void lab_book_reset(struct lab *l)
 
 static void add_row(struct lab *l, const char *label)
 {
-    static const char *const columns[] = {"total, s",  "first, s", "last, s",    "threads",
-                                          "processes", "switches", "memory, KiB"};
     int64_t first = INT64_MAX, last = 0;
     const struct lab_book *b = l->book;
     uint32_t n = b->events < LAB_EVENTS_MAX ? b->events : LAB_EVENTS_MAX;
@@ -181,33 +186,43 @@ static void add_row(struct lab *l, const char *label)
         first = b->event[i].at_ns < first ? b->event[i].at_ns : first;
         last = b->event[i].at_ns > last ? b->event[i].at_ns : last;
     }
-    bool is_done = b->done == (uint32_t)l->p.students;
-    lab_columns(l, columns, USH_COUNT(columns));
+    bool is_done = b->done == (uint32_t)l->p.students && b->failed == 0;
     lab_row(l, label,
             (double[]){is_done ? lab_s(l, last) : NAN, b->done ? lab_s(l, first) : NAN,
                        b->done ? lab_s(l, last) : NAN, b->threads, b->processes,
                        (double)b->switches, (double)b->memory_kib});
-    if (!is_done)
+    if (b->failed)
+        lab_say(l, "%s: it cannot. %u of %lld students got no mail (%s)", label, b->failed,
+                (long long)l->p.students, b->reason);
+    else if (!is_done)
         lab_say(l, "%s: %u of %lld students were answered", label, b->done,
                 (long long)l->p.students);
 }
 
+bool lab_is_too_long(struct lab *l, const char *label, int64_t calls, int64_t at_once)
+{
+    int64_t rounds = (calls + at_once - 1) / at_once, told_ms = rounds * l->p.mail_ms;
+    if (rounds * lab_mail_ns(l) <= l->real_s_max * USH_SECOND)
+        return false;
+    lab_say(l,
+            "%s: not run. %lld calls, %lld at once, are %lld times %lld ms: %.1f hours. With a "
+            "larger scale (times faster) it runs.",
+            label, (long long)calls, (long long)at_once, (long long)rounds, (long long)l->p.mail_ms,
+            (double)told_ms / 3600000);
+    return true;
+}
+
 int lab_play(struct lab *l, const char *label, int64_t at_once, int (*model)(struct lab *l))
 {
+    static const char *const columns[] = {"total, s",  "first, s", "last, s",    "threads",
+                                          "processes", "switches", "memory, KiB"};
     static const double none[LAB_COLUMNS_MAX] = {NAN, NAN, NAN, NAN, NAN, NAN, NAN};
-    int64_t rounds = (l->p.students + at_once - 1) / at_once;
-    lab_book_reset(l);
-    if (rounds * lab_mail_ns(l) > LAB_REAL_S_MAX * USH_SECOND) {
-        add_row(l, label);
-        memcpy(l->table.rows[l->table.row_count - 1].values, none, sizeof none);
-        lab_say(
-            l,
-            "%s: not run. With %lld calls at once %lld students are %lld rounds of %lld ms each; "
-            "try a larger --scale",
-            label, (long long)at_once, (long long)l->p.students, (long long)rounds,
-            (long long)l->p.mail_ms);
+    lab_columns(l, columns, USH_COUNT(columns));
+    if (lab_is_too_long(l, label, l->p.students, at_once)) {
+        lab_row(l, label, none);
         return 0;
     }
+    lab_book_reset(l);
     USH_TRY(lab_mail_start(l));
     l->book->zero_ns = lab_clock_ns();
     int pid = lab_process_start(l, model);
@@ -215,8 +230,6 @@ int lab_play(struct lab *l, const char *label, int64_t at_once, int (*model)(str
     lab_mail_stop(l);
     if (r < 0)
         lab_say(l, "%s: it did not come to its end", label);
-    if (l->book->failed)
-        lab_say(l, "%s: %u mail calls failed", label, l->book->failed);
     add_row(l, label);
     return 0;
 }
@@ -224,9 +237,12 @@ int lab_play(struct lab *l, const char *label, int64_t at_once, int (*model)(str
 int lab_run(struct lab *l, const struct lab_scene *scene, const struct lab_params *p)
 {
     struct rlimit files;
-    *l = (struct lab){.p = *p, .mail_listener = -1};
+    *l = (struct lab){.p = *p, .mail_listener = -1, .real_s_max = LAB_REAL_S_MAX};
     if (!(scene->uses & LAB_MAIL))
-        l->p.scale = 1;                          /* it computes; that cannot be hastened */
+        l->p.scale = 1; /* it computes; that cannot be hastened */
+    l->axis.rows = "student";
+    l->axis.unit = "s";
+    l->axis.unit_ns = 1e9 / (double)l->p.scale;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) { /* each call is a descriptor */
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);

@@ -21,7 +21,7 @@ int lab_mail_task(const struct lab *l, uint32_t student)
     if (n > 0)
         n = ush_recv(fd, &answer, 1); /* two seconds; others run */
     ush_close(fd);
-    return n == 1 ? lab_mail_verdict(answer) : -EPIPE;
+    return n == 1 ? lab_mail_verdict(answer) : n < 0 ? (int)n : -EPIPE;
 }
 
 static int register_student(void *arg)
@@ -31,8 +31,9 @@ static int register_student(void *arg)
     USH_TRY(lab_validate(student));
     lab_save(lab, student);
     lab_note(lab, student, LAB_WAITS, worker);
-    if (lab_mail_task(lab, student) < 0)
-        atomic_fetch_add(&lab->book->failed, 1);
+    int r = lab_mail_task(lab, student);
+    if (r < 0)
+        lab_fail(lab, "the call", r);
     lab_note(lab, student, LAB_ENDS, worker);
     return 0;
 }

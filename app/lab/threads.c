@@ -22,8 +22,9 @@ static void register_student(uint32_t student, uint32_t thread)
         return;
     lab_save(lab, student);
     lab_note(lab, student, LAB_WAITS, thread);
-    if (lab_mail(lab, student) < 0) /* this thread sleeps; others run */
-        atomic_fetch_add(&lab->book->failed, 1);
+    int r = lab_mail(lab, student); /* this thread sleeps; others run */
+    if (r < 0)
+        lab_fail(lab, "the call", r);
     lab_note(lab, student, LAB_ENDS, thread);
 }
 
@@ -37,10 +38,13 @@ static int thread_each(struct lab *l)
 {
     uint32_t n = (uint32_t)l->p.students, started = 0;
     pthread_t *threads = calloc(n, sizeof *threads);
+    int r = threads ? 0 : ENOMEM;
     lab = l;
-    while (threads && started < n &&
-           pthread_create(&threads[started], NULL, run_one, (void *)(uintptr_t)started) == 0)
-        started++;
+    while (r == 0 && started < n)
+        if ((r = pthread_create(&threads[started], NULL, run_one, (void *)(uintptr_t)started)) == 0)
+            started++;
+    for (uint32_t i = started; i < n; i++)
+        lab_fail(l, "no further thread", -r);
     for (uint32_t i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
     free(threads);

@@ -1,11 +1,13 @@
 /*
  * waits.c - several calls of one request: one after another, all at once, with a cap.
  *
- * gather     Ten calls that do not depend on each other. In a row they take twenty seconds,
- * together two; with a cap of ten at once as well, with a cap of five, four. fan-out    Each of
- * many students means a call, and all are begun at once. The mail server takes a quarter of them
- * and refuses the rest: a cap is a courtesy to the peer, and the only way to get all of them done.
+ * gather    Ten calls that do not depend on each other. In a row they take twenty seconds, all
+ *           together two; with a cap of five, four.
+ * fan-out   Each of many students means a call, and all are begun at once. The mail server takes
+ *           a quarter of them and refuses the rest: a cap is a courtesy to the peer, and the only
+ *           way to get all of them done.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "lab/scenes.h"
@@ -21,8 +23,8 @@ static int call(void *number)
     lab_note(lab, n, LAB_RUNS, 0);
     lab_note(lab, n, LAB_WAITS, 0);
     int r = lab_mail_task(lab, n);
-    if (r < 0)
-        atomic_fetch_add(&lab->book->failed, 1);
+    if (r < 0 && r != -EBUSY) /* refusals are counted by the peer */
+        lab_fail(lab, "the call", r);
     lab_note(lab, n, LAB_ENDS, 0);
     return 0; /* a failed call does not cancel the others */
 }
@@ -52,10 +54,16 @@ static int add(struct lab *l, const char *label, size_t n, size_t at_once)
 {
     calls = n;
     cap = at_once;
+    if (lab_is_too_long(l, label, (int64_t)n, (int64_t)(at_once ? at_once : n))) {
+        lab_row(l, label, (double[]){NAN, NAN, NAN});
+        return 0;
+    }
     lab_book_reset(l);
     USH_TRY(lab_mail_start(l));
     int r = lab_process(l, request);
     lab_mail_stop(l);
+    if (l->book->failed)
+        lab_say(l, "%s: %u did not come about (%s)", label, l->book->failed, l->book->reason);
     lab_row(l, label,
             (double[]){lab_s(l, l->book->figures[0]), l->book->at_peer_most, l->book->refused});
     return r;
