@@ -1,7 +1,8 @@
-"""The door with a camera. Debian's Chromium on Linux has no BarcodeDetector, so two things are tested:
-what the page says in such a browser, and, with a stand-in for the detector, all of our own code on
-real frames of a (false) camera: permission, video, scans, results. The stand-in hands each frame to
-this test, where zbar reads the code. What is not covered is the decoder of a browser that has one.
+"""The door with a camera. Debian's Chromium on Linux has no BarcodeDetector, so two things are
+tested: what the page says in such a browser, and, with a stand-in for the detector, all of our own
+code on real frames of a (false) camera: permission, video, scans, results. The stand-in hands each
+frame to this test, where zbar reads the code. What is not covered is the decoder of a browser that
+has one.
 """
 
 import base64
@@ -89,7 +90,8 @@ def test_a_browser_that_cannot_decode_says_what_to_do(door, tmp_path):
 
 
 def test_the_camera_checks_in(door, tmp_path):
-    film(tmp_path / "ticket.y4m", codes.svg_modules(door.server.get(door.ticket + "/ticket.svg").text))
+    ticket = door.server.get(door.ticket + "/ticket.svg").text
+    film(tmp_path / "ticket.y4m", codes.svg_modules(ticket))
     with Chromium(tmp_path / "chromium", arguments=(
             "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
             f"--use-file-for-fake-video-capture={tmp_path / 'ticket.y4m'}")) as b:

@@ -259,7 +259,8 @@ def test_a_wrong_address_is_refused_and_not_shown(fest, command):
 @pytest.mark.parametrize("command", ["serve", "worker"])
 @pytest.mark.parametrize("url, words", [
     ("postgresql://usher:hunter2@nowhere.invalid/fest?sslmode=odd", "sslmode"),
-    ("postgresql://usher:hunter2/fest", "port"), ("postgresql://usher:hunter2%zz@h/fest", "percent"),
+    ("postgresql://usher:hunter2/fest", "port"),
+    ("postgresql://usher:hunter2%zz@h/fest", "percent"),
 ])
 def test_a_url_that_can_never_be_one_is_refused_at_once(fest, command, url, words):
     done = fest.usher(command, "--database-url", url, check=False,
