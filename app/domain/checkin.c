@@ -131,7 +131,7 @@ int checkin_scan(struct fest *f, ush_text scan, struct checkin *in, struct check
     else
         ush_random(key, sizeof key);
     in->scan_key = (ush_text){(const char *)key, sizeof key};
-    return ush_change(f->db, &op_checkin, in, ret, arena);
+    return storing_change(f, &op_checkin, in, ret, arena);
 }
 
 struct door {

@@ -66,7 +66,7 @@ void fest_share(struct fest *f, struct fest_shared *shared)
 int fest_change(struct fest *f, const struct ush_operation *op, const void *in,
                 struct change_result *ret, struct ush_arena *arena)
 {
-    int rc = ush_change(f->db, op, in, ret, arena);
+    int rc = storing_change(f, op, in, ret, arena);
     events_forget(f);
     fest_wake_jobs(f);
     return rc;

@@ -18,6 +18,7 @@
  *     verify.c    rows recounted against counters          transport.c  how it leaves
  *     accounts.c  users, sessions, devices                 checkin.c    letting people in
  *     audit.c     what was done, by whom and when          erase.c      forgetting people
+ *     storing.c   how long storing takes
  *     stats.c     how the fest stands at this moment       questions.c  what an event asks
  *     announce.c  telling everybody about a change
  *
@@ -31,6 +32,7 @@
 #define DOMAIN_FEST_H
 
 #include "domain/settings.h"
+#include "domain/storing.h"
 #include "domain/tickets.h"
 #include "usher/jobs.h"
 #include "usher/sql.h"
@@ -41,6 +43,7 @@
 enum { FEST_COUNTERS = 256 };
 struct fest_shared {
     _Atomic uint64_t made[FEST_COUNTERS];
+    struct storing storing;
 };
 
 /* What one process knows of its fest. Made after the fork; one per loop. */

@@ -7,7 +7,7 @@
 #include "domain/places.h"
 #include "gen/sql.h"
 
-enum { MINUTE_MS = 60000 };
+enum { MINUTE_MS = 60000, FRESH_NS = 2000 * USH_MS, FRESH_READINGS = 50, READING_MAX = 4 << 20 };
 
 #define COUNT_ROW_FIELDS(F, R) F(R, I64, event) F(R, I64, minute) F(R, I64, n)
 USH_RECORD(count_row, COUNT_ROW_FIELDS)
@@ -69,7 +69,7 @@ static int read_stats(struct ush_tx *view, void *arg)
     return 0;
 }
 
-int stats_read(struct fest *f, struct ush_arena *arena, struct fest_stats *ret)
+static int read_all(struct fest *f, struct ush_arena *arena, struct fest_stats *ret)
 {
     struct reading r = {.arena = arena, .stats = ret};
     struct ush_rows totals, failed;
@@ -85,6 +85,43 @@ int stats_read(struct fest *f, struct ush_arena *arena, struct fest_stats *ret)
                                                       : &ret->mails_failed) += t[i].mails;
     }
     return 0;
+}
+
+static int renew(struct fest *f, struct stats_cache *c)
+{
+    int64_t from_ns = ush_now_ns();
+    if (from_ns < c->fresh_until_ns)
+        return 0;
+    ush_arena_reset(&c->arena);
+    c->fresh_until_ns = 0;
+    USH_TRY(read_all(f, &c->arena, &c->stats));
+    int64_t now_ns = ush_now_ns(), rest_ns = (now_ns - from_ns) * FRESH_READINGS;
+    c->fresh_until_ns = now_ns + (rest_ns > FRESH_NS ? rest_ns : FRESH_NS);
+    return 0;
+}
+
+int stats_take(struct fest *f, struct stats_cache *c, struct ush_arena *arena,
+               struct fest_stats *ret)
+{
+    if (!c->arena.cap_bytes) {
+        ush_mutex_init(&c->lock, "statistics");
+        ush_arena_init(&c->arena, NULL, 0, READING_MAX);
+    }
+    USH_TRY(ush_mutex_lock(&c->lock));
+    int r = renew(f, c);
+    if (r == 0) {
+        *ret = c->stats;
+        ret->at = USH_NEW_N(arena, struct event_stats, ret->count + 1);
+        if (ret->at && ret->count)
+            memcpy(ret->at, c->stats.at, ret->count * sizeof *ret->at);
+    }
+    ush_mutex_unlock(&c->lock);
+    return r < 0 || ret->at ? r : USH_ELIMIT;
+}
+
+void stats_cache_fini(struct stats_cache *c)
+{
+    ush_arena_fini(&c->arena);
 }
 
 struct event_stats stats_of(const struct fest_stats *s, int64_t event)

@@ -57,6 +57,22 @@ ush_text mails_words(struct ush_arena *arena, const struct fest_stats *s)
                 : USH_T("");
 }
 
+static ush_text duration(struct ush_arena *arena, int64_t us)
+{
+    return us < 10000     ? ush_arena_printf(arena, "%.1f ms", (double)us / 1e3)
+           : us < 1000000 ? ush_arena_printf(arena, "%.0f ms", (double)us / 1e3)
+                          : ush_arena_printf(arena, "%.1f s", (double)us / 1e6);
+}
+
+ush_text storing_words(struct ush_arena *arena, const struct storing_times *t)
+{
+    if (!t->count)
+        return USH_T("nothing in the last minute");
+    return ush_arena_printf(arena, "%.*s, 99 of 100 within %.*s",
+                            USH_PR(duration(arena, t->half_us)),
+                            USH_PR(duration(arena, t->most_us)));
+}
+
 /* Reads all and writes it by `write`, which is a template. */
 static int render(struct ush_request *rq, struct ush_arena *arena, struct ush_buf *out,
                   void (*write)(struct ush_buf *out, const struct admin_frame *f,
@@ -66,7 +82,7 @@ static int render(struct ush_request *rq, struct ush_arena *arena, struct ush_bu
     struct event_list *list EVENTS_HELD = NULL;
     struct fest_stats stats;
     USH_TRY(events_take(&w->fest, &list));
-    USH_TRY(stats_read(&w->fest, arena, &stats));
+    USH_TRY(stats_take(&w->fest, &w->stats, arena, &stats));
     struct admin_frame f = admin_frame_of(rq, USH_T("Dashboard"), "/admin");
     f.arena = arena;
     f.refresh_s = RELOAD_S;
@@ -74,6 +90,8 @@ static int render(struct ush_request *rq, struct ush_arena *arena, struct ush_bu
     const struct home_numbers v = {.list = list,
                                    .stats = &stats,
                                    .server = server_totals_of(w),
+                                   .storing =
+                                       storing_last_minute(&w->fest.shared->storing, ush_now_ns()),
                                    .who = caller_of(rq),
                                    .now_ms = ush_wall_ms()};
     write(out, &f, &v);

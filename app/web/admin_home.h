@@ -11,6 +11,7 @@ struct home_numbers {
     const struct event_list *list;
     const struct fest_stats *stats;
     struct server_totals server;
+    struct storing_times storing;
     const struct caller *who;
     int64_t now_ms;
 };
@@ -19,5 +20,7 @@ ush_text bars_svg(struct ush_arena *arena, const int64_t *counts, size_t n);
 int64_t sum_of_last(const int64_t *counts, size_t n, size_t last);
 /* "14:20 (in 6 minutes)" for the mails, or an empty text. */
 ush_text mails_words(struct ush_arena *arena, const struct fest_stats *s);
+/* "0.8 ms, 99 of 100 within 3.1 ms", or that nothing was. */
+ush_text storing_words(struct ush_arena *arena, const struct storing_times *t);
 
 #endif

@@ -85,6 +85,14 @@ int web_metrics(struct ush_request *rq)
                        (unsigned long long)t.status[k]);
     counter(&b, "usher_workers", "gauge", "Workers that serve.", workers.serving);
     counter(&b, "usher_worker_deaths_total", "counter", "Workers that died.", workers.died);
+    const struct storing_times s = storing_last_minute(&w->fest.shared->storing, ush_now_ns());
+    ush_buf_printf(&b,
+                   "# HELP usher_store_seconds Until something was stored, in the last minute.\n"
+                   "# TYPE usher_store_seconds gauge\n"
+                   "usher_store_seconds{quantile=\"0.5\"} %.6f\n"
+                   "usher_store_seconds{quantile=\"0.99\"} %.6f\n"
+                   "usher_store_seconds{quantile=\"1\"} %.6f\n",
+                   (double)s.half_us / 1e6, (double)s.most_us / 1e6, (double)s.all_us / 1e6);
     ush_buf_printf(&b,
                    "# HELP usher_build_info Version.\n# TYPE usher_build_info gauge\n"
                    "usher_build_info{version=\"%s\"} 1\n",

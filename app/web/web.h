@@ -33,6 +33,7 @@
 #include "domain/desk.h"
 #include "domain/events.h"
 #include "domain/people.h"
+#include "domain/stats.h"
 #include "usher/http.h"
 #include "usher/master.h"
 
@@ -43,6 +44,7 @@ struct web {
     struct limits *limits; /* shared by all workers; NULL = none */
     const struct ush_worker
         *worker;                /* whose shared blocks hold struct ush_http_stats; may be NULL */
+    struct stats_cache stats;   /* of the dashboards that this worker serves */
     struct ush_pool *passwords; /* of this loop, made at the first login */
     int64_t probe_again_ns;     /* /readyz: when to try again whether changes are stored */
     int probe_result;

@@ -442,6 +442,9 @@ def test_the_dashboard_counts(office):
                     p)
     assert "3 registrations in the last 30 minutes, at most" in page.html
     assert '<progress max="2" value="2"' in page.html
+    assert "99 of 100 within" in page.text, "registering was stored, and that took its time"
+    metrics = office.server.get("/metrics").text
+    assert float(re.search(r'usher_store_seconds{quantile="1"} ([\d.]+)', metrics)[1]) > 0
     assert 'http-equiv="refresh"' in page.html, "without a script it loads itself again"
 
 
