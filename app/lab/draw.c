@@ -162,7 +162,7 @@ void lab_draw_text(const struct lab *l, const struct lab_scene *s, struct ush_bu
 static double row_height(const struct timeline *t)
 {
     double h = (double)HEIGHT / t->rows;
-    return h > 18 ? 18 : h;
+    return h > 30 ? 30 : h;
 }
 
 static void draw_piece(const struct piece *p, const struct timeline *t, uint32_t row,
@@ -199,11 +199,11 @@ void lab_draw_svg(const struct lab *l, const struct lab_scene *s, struct ush_buf
                    "aria-label=\"",
                    WIDTH, height);
     ush_buf_add_html(out, ush_text_of(s->title));
-    ush_buf_printf(
-        out,
-        ": timeline of %.2f %s\" font-family=\"system-ui, sans-serif\" font-size=\"11\" "
-        "fill=\"currentColor\">\n<text x=\"%d\" y=\"14\" text-anchor=\"end\">%s</text>\n",
-        moment(l, t.end_ns), l->axis.unit, LEFT - 8, l->axis.rows);
+    ush_buf_printf(out,
+                   ": timeline of %.2f %s\" font-family=\"system-ui, sans-serif\" font-size=\"11\" "
+                   "fill=\"currentColor\">\n<text class=\"rows\" x=\"%d\" y=\"14\" "
+                   "text-anchor=\"end\">%s</text>\n",
+                   moment(l, t.end_ns), l->axis.unit, LEFT - 8, l->axis.rows);
     for (int i = 0; i <= 4; i++) {
         int x = LEFT + (WIDTH - LEFT - 10) * i / 4;
         ush_buf_printf(out,

@@ -7,11 +7,13 @@
  *
  *   strategy   which schedules
  *   ALL        every schedule that differs from the order of service in at most 1, 2, 3, ...
- * choices (delay-bounded search; Emmi, Qadeer, Rakamaric, POPL'11), each exactly once, so the first
- * failure is one with the fewest differences RANDOM     at every choice any of what is possible,
- * evenly: a random walk PCT        random priorities with a few change points (Burckhardt et al.,
- * ASPLOS'10): finds a bug of depth d among k tasks and n steps with probability >= 1 / (k *
- * n^(d-1)) MIX        takes turns: the order of service, RANDOM, and PCT of depth 2 and 3
+ *              choices (delay-bounded search; Emmi, Qadeer, Rakamaric, POPL'11), each exactly
+ *              once, so the first failure is one with the fewest differences
+ *   RANDOM     at every choice any of what is possible, evenly: a random walk
+ *   PCT        random priorities with a few change points (Burckhardt et al., ASPLOS'10): finds
+ *              a bug of depth d among k tasks and n steps with probability >= 1 / (k * n^(d-1))
+ *   CUT        a random walk, and the same walk cancelled at its first, second, ... suspension
+ *   MIX        takes turns: the order of service, RANDOM, and PCT of depth 2 and 3
  *
  * A schedule fails when a promise does not hold, when the scenario returns a negative number, when
  * nothing can run any more (a deadlock), when a cell marked with USH_SHARED is written on the

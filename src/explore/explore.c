@@ -297,21 +297,36 @@ static const char *strategy_text(const struct ush__plan *p)
         return "by random priorities (PCT)";
     if (p->cancel_at)
         return "by a random walk that is cut";
-    return p->plays ? "by trying all" : "by a random walk";
+    if (p->plays)
+        return p->played_count ? "by trying all" : "in the order of service";
+    return "by a random walk";
 }
 
+/* As a shell reads it. */
 static void command_line(struct ush_buf *out)
 {
-    char text[1024];
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "/._-+=:,@%";
+    char text[1024] = "";
     FILE *f = fopen("/proc/self/cmdline", "r");
-    size_t n = f ? fread(text, 1, sizeof text, f) : 0;
+    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
     if (f)
         fclose(f);
-    for (size_t i = 0; i < n; i++)
-        ush_buf_add_byte(out, text[i] ? text[i] : ' ');
+    for (const char *word = text; word < text + n; word += strlen(word) + 1) {
+        bool is_plain = word[0] && !word[strspn(word, plain)];
+        ush_buf_add(out, is_plain ? USH_T(" ") : USH_T(" '"));
+        for (const char *c = word; *c; c++)
+            ush_buf_add(out, *c == '\'' ? USH_T("'\\''") : (ush_text){c, 1});
+        ush_buf_add(out, is_plain ? USH_T("") : USH_T("'"));
+    }
 }
 
-/* `found` is the plan that failed; `plan` plays what is left of it. */
+static const char *choices_text(unsigned n)
+{
+    return n == 1 ? "choice" : "choices";
+}
+
+/* `found` is the plan that failed; `plan` plays what is left of it: the same one in a replay. */
 static void tell(struct ush__exploration *x, const struct ush__plan *found,
                  const struct ush__plan *plan, struct ush_explore_report *r)
 {
@@ -320,20 +335,28 @@ static void tell(struct ush__exploration *x, const struct ush__plan *found,
     if (r->fault == USH_EXPLORE_UNSTABLE) {
         ush_buf_printf(&text, "%s: not stable (seed %llu, schedule %llu)\n  %s\n", x->o.name,
                        (unsigned long long)found->seed, (unsigned long long)r->schedules, r->what);
+    } else if (found == plan) {
+        bool is_held = r->fault == USH_EXPLORE_HELD;
+        ush_buf_printf(&text, "%s: replayed with seed %llu, %s%s%s\n", x->o.name,
+                       (unsigned long long)found->seed, is_held ? "" : "it fails:\n  ", r->what,
+                       is_held ? " now" : "");
+        ush_buf_printf(&text, "it differs from the order of service in %u %s:\n", r->deviations,
+                       choices_text(r->deviations));
     } else {
         ush_buf_printf(&text, "%s: schedule %llu fails, found %s with seed %llu\n  %s\n", x->o.name,
                        (unsigned long long)r->schedules, strategy_text(found),
                        (unsigned long long)found->seed, r->what);
         ush_buf_printf(&text,
-                       "it differs from the order of service in %u choices, %u after "
-                       "shrinking:\n",
-                       r->deviations, r->deviations_left);
+                       "it differs from the order of service in %u %s, %u after shrinking:\n",
+                       r->deviations, choices_text(r->deviations), r->deviations_left);
+    }
+    if (r->fault != USH_EXPLORE_UNSTABLE) {
         ush__story(x, plan, &text);
         if (r->fault == USH_EXPLORE_STUCK)
             ush_buf_printf(&text, "%s", x->sim.text);
     }
     if (r->schedule[0]) {
-        ush_buf_printf(&text, "to see it again:\n  USH_REPLAY=%s:%s ", x->o.name, r->schedule);
+        ush_buf_printf(&text, "to see it again:\n  USH_REPLAY=%s:%s", x->o.name, r->schedule);
         command_line(&text);
         ush_buf_add_byte(&text, '\n');
     }

@@ -51,8 +51,8 @@ BROKEN = [
     ("an ambiguous end is not counted when a worker dies", OPS, "jobs",
      "CASE WHEN mark = 2 THEN 1 ELSE 0 END,", "CASE WHEN mark = 3 THEN 1 ELSE 0 END,"),
     ("the mark comes after the final dot", "tests/sim/jobs_test.c", "jobs",
-     "    USH_TRY(ush_job_mark(job, 2, USH_NONE));\n",
-     "    run->was_accepted = true;\n    USH_TRY(ush_job_mark(job, 2, USH_NONE));\n"),
+     "    USH_TRY(ush_job_mark(job, 2, USH_NONE));\n    run->",
+     "    run->was_accepted = true;\n    USH_TRY(ush_job_mark(job, 2, USH_NONE));\n    run->"),
     ("an end that cannot be stored is given up", "src/jobs/job.c", "late-end",
      "        if (gives_up)\n            return;",
      "        if (gives_up || is_over)\n            return;"),
@@ -132,9 +132,14 @@ def test_each_broken_variant_is_found(capsys):
                                        for s in STRATEGIES)))
         if not any(f[0] for f in found.values()):
             missed.append(f"{what}: {found}")
+    table = ["| schedules to the first failure | scenario | " + " | ".join(STRATEGIES) + " |",
+             "|---|---|" + "---:|" * len(STRATEGIES)]
+    table += ["| " + " | ".join(row) + " |" for row in rows]
     with capsys.disabled():
-        print(f"\n{'schedules to the first failure':56} {'scenario':9}" +
-              "".join(f"{s:>8}" for s in STRATEGIES))
-        for row in rows:
-            print(f"{row[0]:56} {row[1]:9}" + "".join(f"{n:>8}" for n in row[2:]))
+        print("", *table, sep="\n")
     assert not missed, "\n".join(missed)
+    # The document has the same lines; how many schedules it took may be another day's.
+    shown = (ROOT / "docs/explore.md").read_text().split("<!-- broken: begin -->\n")[1]
+    shown = shown.split("<!-- broken: end -->")[0].splitlines()
+    assert [line.split(" | ")[:2] for line in shown] == [line.split(" | ")[:2] for line in table], (
+        "docs/explore.md has another table of broken sources than the one above")

@@ -117,6 +117,10 @@ def test_lastseat_has_a_race_that_is_found_told_and_replayed():
     again = subprocess.run([program], text=True, capture_output=True, timeout=60,
                            env={**os.environ, "USH_REPLAY": wish})
     assert again.returncode == 1 and "that update is lost" in again.stdout
+    assert "replayed with seed" in again.stdout
+    held = subprocess.run([program, "fixed"], text=True, capture_output=True, timeout=60,
+                          env={**os.environ, "USH_REPLAY": wish})
+    assert held.returncode == 0 and "this schedule holds now" in held.stdout
     fixed = subprocess.run([program, "fixed"], text=True, capture_output=True, timeout=60)
     assert (fixed.returncode, fixed.stdout) == (0, "lastseat: holds under 10000 schedules\n")
 
