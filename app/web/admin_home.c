@@ -51,26 +51,16 @@ int64_t sum_of_last(const int64_t *counts, size_t n, size_t last)
 
 ush_text mails_words(struct ush_arena *arena, const struct fest_stats *s)
 {
-    int64_t done = stats_mails_done_at(s), minutes = (done - s->now_ms + 59999) / 60000;
-    return done ? ush_arena_printf(arena, ", done in about %lld minute%s", (long long)minutes,
-                                   minutes == 1 ? "" : "s")
-                : USH_T("");
+    int64_t minutes = (stats_mails_done_at(s) - s->now_ms + 59999) / 60000;
+    return ush_arena_printf(arena, "done in about %lld minute%s", (long long)minutes,
+                            minutes == 1 ? "" : "s");
 }
 
-static ush_text duration(struct ush_arena *arena, int64_t us)
+ush_text duration(struct ush_arena *arena, int64_t us)
 {
     return us < 10000     ? ush_arena_printf(arena, "%.1f ms", (double)us / 1e3)
            : us < 1000000 ? ush_arena_printf(arena, "%.0f ms", (double)us / 1e3)
                           : ush_arena_printf(arena, "%.1f s", (double)us / 1e6);
-}
-
-ush_text storing_words(struct ush_arena *arena, const struct storing_times *t)
-{
-    if (!t->count)
-        return USH_T("nothing in the last minute");
-    return ush_arena_printf(arena, "%.*s, 99 of 100 within %.*s",
-                            USH_PR(duration(arena, t->half_us)),
-                            USH_PR(duration(arena, t->most_us)));
 }
 
 /* Reads all and writes it by `write`, which is a template. */

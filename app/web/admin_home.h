@@ -18,9 +18,8 @@ struct home_numbers {
 /* "Registrations by minute": a picture of bars that says its numbers in words too. */
 ush_text bars_svg(struct ush_arena *arena, const int64_t *counts, size_t n);
 int64_t sum_of_last(const int64_t *counts, size_t n, size_t last);
-/* "14:20 (in 6 minutes)" for the mails, or an empty text. */
+/* "done in about 6 minutes", where stats_mails_done_at knows. */
 ush_text mails_words(struct ush_arena *arena, const struct fest_stats *s);
-/* "0.8 ms, 99 of 100 within 3.1 ms", or that nothing was. */
-ush_text storing_words(struct ush_arena *arena, const struct storing_times *t);
+ush_text duration(struct ush_arena *arena, int64_t us); /* "0.8 ms" */
 
 #endif

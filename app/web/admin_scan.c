@@ -32,7 +32,7 @@ static const struct {
     {"wrong_event", {"Another event", "wait", "→"}},
     {"replaced", {"Replaced by a newer ticket", "bad", "✖"}},
     {"undone", {"Taken back", "wait", "↺"}},
-    {"ask", {"Who is here?", "wait", "?"}},
+    {"ask", {"Who is here?", "wait", "☐"}},
     {"not_a_ticket", {"Not a ticket", "bad", "✖"}},
     {"unknown", {"Unknown: please ask the desk", "bad", "✖"}},
 };
