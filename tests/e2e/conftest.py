@@ -31,8 +31,8 @@ BUILD = ROOT / os.environ.get("TESTED_BUILD", "build")
 # The settings of whoever runs the tests are not those of the server under test.
 ENVIRON = {k: v for k, v in os.environ.items() if not k.startswith("USHER_")}
 USHER = BUILD / "usher"
-START_S = 30
-STOP_S = 90
+START_S = at_most(30)
+STOP_S = at_most(90)
 
 
 class Reply:
@@ -89,7 +89,7 @@ class Server:
     def read_log(self):
         return (self.folder / "log").read_text(errors="replace")
 
-    def request(self, method, path, body=None, headers=None, timeout=20):
+    def request(self, method, path, body=None, headers=None, timeout=at_most(20)):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             headers = dict(headers or {})
@@ -172,7 +172,8 @@ class Fest:
 
     def usher(self, *args, check=True, env=None, stdin=None):
         done = subprocess.run(
-            [str(USHER), *args], cwd=self.folder, text=True, capture_output=True, timeout=120,
+            [str(USHER), *args], cwd=self.folder, text=True, capture_output=True,
+            timeout=at_most(120),
             input=stdin, env={**ENVIRON, **self.env, **(env or {})},
         )
         if check and done.returncode != 0:

@@ -14,6 +14,7 @@ import glob
 import os
 import pathlib
 import pwd
+import random
 import re
 import select
 import shutil
@@ -25,7 +26,6 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-START_S = 30
 # How much slower than a quiet machine this one is: by what it had to do when the tests began, or as
 # TESTS_PATIENCE says (.ci/run does: its cores are shared).
 PATIENCE = float(os.environ.get("TESTS_PATIENCE", 1 + os.getloadavg()[0] / os.cpu_count()))
@@ -34,6 +34,9 @@ PATIENCE = float(os.environ.get("TESTS_PATIENCE", 1 + os.getloadavg()[0] / os.cp
 def at_most(seconds):
     """An upper bound, for this machine. Lower bounds need no patience."""
     return seconds * PATIENCE
+
+
+START_S = at_most(30)
 
 
 def new_folder(prefix):
@@ -54,9 +57,25 @@ def wait_for(what, condition, seconds=30):
         select.select([], [], [], 0.02)
 
 
+held_ports = []
+
+
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return s.getsockname()[1]
+    """A port for a server that cannot choose one itself. Nobody takes it before that server does:
+    it lies outside the range from which the kernel gives ports to connections and to those who ask
+    for any, and a name that other tests look at holds it for as long as this process lives."""
+    above = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(10000, max(above, 20000))
+        held = socket.socket(socket.AF_UNIX)
+        try:
+            held.bind(f"\0usher-test-port-{port}")
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            held.close()
+        else:
+            held_ports.append(held)
+            return port
 
 
 class Part:
@@ -118,7 +137,7 @@ class Part:
     def is_running(self):
         return self.process.poll() is None
 
-    def stop(self, signum=None, seconds=20):
+    def stop(self, signum=None, seconds=at_most(20)):
         if self.is_running():
             self.process.send_signal(signum or self.stop_with)
             try:
@@ -164,7 +183,7 @@ class Postgres:
                   "--clear-groups"] if self.user else []
         inside = ["ip", "netns", "exec", self.namespace] if self.namespace else []
         done = subprocess.run([*inside, *become, pg_bin(name), *map(str, args)], cwd=self.folder,
-                              text=True, capture_output=True, timeout=60)
+                              text=True, capture_output=True, timeout=at_most(60))
         if done.returncode != 0:
             raise RuntimeError(f"{name} ended with {done.returncode}: {done.stdout}{done.stderr}")
         return done.stdout.strip()
@@ -230,7 +249,7 @@ class Redis:
 
     def ask(self, *words):
         return subprocess.run(["redis-cli", "-s", self.socket, *words], check=True, text=True,
-                              capture_output=True, timeout=20).stdout.strip()
+                              capture_output=True, timeout=at_most(20)).stdout.strip()
 
     def stop(self, signum=None):
         if self.part:

@@ -216,7 +216,7 @@ def converse(address, data, half_close=False, deadline_s=DEADLINE_S):
         return talk.rest()
 
 
-def converse_all(address, items, deadline_s=60):
+def converse_all(address, items, deadline_s=at_most(60)):
     """What comes back to each of `items`, each sent at once on a connection of its own."""
     sockets = [dial(address) for _ in items]
     for s, data in zip(sockets, items):
@@ -224,7 +224,7 @@ def converse_all(address, items, deadline_s=60):
     return _collect(sockets, items, deadline_s)
 
 
-def converse_in_pieces(address, items, deadline_s=60):
+def converse_in_pieces(address, items, deadline_s=at_most(60)):
     """What comes back to each of `items` (lists of pieces; None = no more comes from here), each on
     a connection of its own: the next piece of one goes only after a piece of all others, so that
     the server has most likely seen the one before."""

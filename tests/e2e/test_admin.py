@@ -9,7 +9,7 @@ import re
 import pytest
 
 from browser import Browser
-from conftest import wait_for
+from conftest import at_most, wait_for
 from test_mails_killed import MailServer
 from organiser import HOST, PASSWORD, add_user, log_in, press
 
@@ -451,7 +451,7 @@ def test_the_dashboard_counts(office):
 @sqlite
 def test_the_dashboard_streams(office):
     import http.client
-    connection = http.client.HTTPConnection("127.0.0.1", office.server.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", office.server.port, timeout=at_most(20))
     try:
         connection.request("GET", "/admin/stream", headers=office.owner._headers())
         reply = connection.getresponse()

@@ -15,7 +15,7 @@ import subprocess
 import pytest
 
 from browser import Browser
-from conftest import ENVIRON, USHER, Fest, wait_for
+from conftest import ENVIRON, USHER, Fest, at_most, wait_for
 from outbox import mails
 
 COMMANDS = [
@@ -286,7 +286,7 @@ class Terminal:
         os.write(self.master, text.encode())
 
     def end(self):
-        code = self.process.wait(20)
+        code = self.process.wait(at_most(20))
         os.close(self.master)
         return code
 

@@ -18,7 +18,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, ENVIRON, ROOT, USHER
+from conftest import BUILD, ENVIRON, ROOT, USHER, at_most
 
 TRACKED = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True,
                          capture_output=True, check=True).stdout.split("\n")[:-1]
@@ -241,7 +241,8 @@ def test_output_that_is_shown_is_printed(doc):
         program = re.fullmatch(r"<!-- output of (\S+) -->", before)
         if program:
             path = BUILD / program[1].removeprefix("build/")
-            printed = subprocess.run([str(path)], text=True, capture_output=True, timeout=60).stdout
+            printed = subprocess.run([str(path)], text=True, capture_output=True,
+                                     timeout=at_most(60)).stdout
             for l in shown.split("\n"):
                 assert l in printed.split("\n"), f"{doc}:{line}: {l}"
 

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 import private
-from conftest import ENVIRON, USHER, wait_for
+from conftest import ENVIRON, USHER, at_most, wait_for
 
 
 class Setting:
@@ -21,7 +21,7 @@ class Setting:
 
     def usher(self, *args, **env):
         return subprocess.run([USHER, *args], cwd=self.folder, text=True, capture_output=True,
-                              timeout=60, env={**ENVIRON, **self.env, **env})
+                              timeout=at_most(60), env={**ENVIRON, **self.env, **env})
 
     def examine(self, **env):
         done = self.usher("doctor", "--json", **env)
@@ -44,7 +44,7 @@ class Setting:
                     "school": "Test School"}
             subprocess.run(
                 ["curl", "-sf", "--json", json.dumps(body), server.said[1] + "/register"],
-                           check=True, capture_output=True, timeout=30)
+                           check=True, capture_output=True, timeout=at_most(30))
         finally:
             server.stop()
 

@@ -21,7 +21,7 @@ import time
 import pytest
 
 import private
-from conftest import BUILD, ENVIRON, USHER, Fest, wait_for
+from conftest import BUILD, ENVIRON, USHER, Fest, at_most, wait_for
 from test_rush import RACE, Rush
 from journal import check_journal, read_journal  # noqa: E402 (test_rush finds it)
 
@@ -132,7 +132,7 @@ class Hosts(Fest):
 
     def usher(self, *args, check=True, env=None, stdin=None):
         done = subprocess.run(["ip", "netns", "exec", self.net.of("front"), str(USHER), *args],
-                              cwd=self.folder, text=True, capture_output=True, timeout=60,
+                              cwd=self.folder, text=True, capture_output=True, timeout=at_most(60),
                               env={**ENVIRON, **self.env, **(env or {})})
         assert done.returncode == 0 or not check, done.stdout + done.stderr
         return done
@@ -169,7 +169,7 @@ class RushFromFront(Rush):
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(at_most(20))
 
 
 def commits_wait(postgres):
@@ -239,10 +239,10 @@ def test_hosts_are_lost_and_nothing_with_them(hosts):
 
     rush.stop()
     for usher in hosts.ushers.values():
-        assert usher.stop(signal.SIGTERM, 30) == 0
+        assert usher.stop(signal.SIGTERM, at_most(30)) == 0
     found = check_journal(rush.path, hosts.standby.url())
     assert found["faults"] == [] and found["confirmed"] == 500, found
     heard = {status for answers in read_journal(rush.path)[1].values() for status, *_ in answers}
     assert heard == {201, 409}
     assert hosts.usher("verify").returncode == 0
-    assert max(away.values()) < AWAY_S, away
+    assert max(away.values()) < at_most(AWAY_S), away

@@ -26,7 +26,7 @@ import threading
 
 import pytest
 
-from conftest import wait_for
+from conftest import at_most, wait_for
 from http_cases import CASES, NOTHING, OPEN, head
 from raw import converse, parse_answer
 
@@ -144,7 +144,7 @@ def chain(waits_for_module):
             yield path, tap
         finally:
             nginx.terminate()
-            nginx.wait(10)
+            nginx.wait(at_most(10))
             nginx.stderr.close()
             tap.stop()
 

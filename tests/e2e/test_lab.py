@@ -15,14 +15,14 @@ import subprocess
 import pytest
 
 from chromium import DESKTOP, PHONE, Chromium
-from conftest import ENVIRON, ROOT, USHER, Server, children_of, wait_for
+from conftest import ENVIRON, ROOT, USHER, Server, at_most, children_of, wait_for
 
 STUDENTS, SCALE, MAIL_S = 50, 50, 2.0
 
 
 def lab(*args, ok=True):
     done = subprocess.run([str(USHER), "lab", *map(str, args)], cwd=ROOT, env=ENVIRON, text=True,
-                          capture_output=True, timeout=120)
+                          capture_output=True, timeout=at_most(120))
     assert (done.returncode == 0) == ok, done.stderr
     return done
 

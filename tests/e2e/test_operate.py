@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 import private
-from conftest import ENVIRON, ROOT, USHER, Fest, wait_for
+from conftest import ENVIRON, ROOT, USHER, Fest, at_most, wait_for
 from postgres import Postgres
 from test_rush import RACE, Rush
 
@@ -38,7 +38,7 @@ def test_a_copy_made_in_a_rush_is_whole(fest):
     before = count_rows(fest.folder / "usher.db")
     sql = documented(r'sqlite3 -readonly \S+ "([^"]*)"').replace("/var/lib/usher/", "")
     subprocess.run(["sqlite3", "-readonly", "usher.db", sql], cwd=fest.folder, check=True,
-                   timeout=60)
+                   timeout=at_most(60))
     count = rush.end()
     assert count["broken"] == count["overloaded"] == 0
     shutil.copy(fest.folder / "usher.key", fest.folder / "copy.key")
@@ -95,7 +95,8 @@ class Host(Fest):
         if words[0] == "usher":
             return self.usher(*words[1:], env=env)
         return subprocess.run(words, cwd=self.folder, check=True, text=True, capture_output=True,
-                              timeout=60, env={**ENVIRON, **self.env, "PGUSER": "postgres", **env})
+                              timeout=at_most(60),
+                              env={**ENVIRON, **self.env, "PGUSER": "postgres", **env})
 
 
 def test_postgresql_is_set_up_copied_and_restored(tmp_path, cluster):

@@ -13,7 +13,7 @@ import urllib.request
 
 import pytest
 
-from conftest import ENVIRON, ROOT, Reply, wait_for
+from conftest import ENVIRON, ROOT, Reply, at_most, wait_for
 from private import Part, new_folder
 
 PARTS = ("postgresql", "redis", "mail", "serve", "worker", "nginx")
@@ -40,7 +40,7 @@ class Stack:
         trust = ssl.create_default_context(cafile=self.folder / "cert.pem")
         request = urllib.request.Request(self.url + "/register", body.encode(),
                                          {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=20, context=trust) as answer:
+        with urllib.request.urlopen(request, timeout=at_most(20), context=trust) as answer:
             return Reply(answer)
 
     def command(self, *args):
@@ -77,7 +77,7 @@ def test_it_serves_and_stops(stack):
 
 def test_a_part_that_ends_ends_all(stack):
     os.kill(int(stack.pids["redis"]), signal.SIGKILL)
-    assert stack.part.process.wait(30) == 1
+    assert stack.part.process.wait(at_most(30)) == 1
     stack.part.wait_for("redis ended with -9")
     assert stack.is_gone()
 
@@ -94,7 +94,7 @@ def test_a_part_that_does_not_start():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         run = subprocess.run([ROOT / "tools/stack", "--port", str(taken.getsockname()[1])],
                              text=True,
-                             capture_output=True, timeout=60, cwd=folder,
+                             capture_output=True, timeout=at_most(60), cwd=folder,
                              env={**ENVIRON, "TMPDIR": str(folder)})
     assert run.returncode == 1 and "Address already in use" in run.stderr, run.stderr
     folder.rmdir()  # only when it is empty
