@@ -20,9 +20,12 @@ void ush_address_format(const struct ush_address *a, char out[128]);
 /* The host alone: "127.0.0.1", "::1", "unix". */
 void ush_address_host(const struct ush_address *a, char out[64]);
 
-/* Resolves a name and a port in the blocking pool (numeric names at once). The first address.
- * USH_ENOTFOUND, -EAGAIN. Under sim every name is the simulated host. May suspend. */
-int ush_resolve(const char *name, uint16_t port, struct ush_address *ret);
+enum { USH_ADDRESSES_MAX = 8 };
+/* Resolves a name and a port in the blocking pool (numeric names at once): its addresses in the
+ * order in which they are to be tried (RFC 6724 §6); a server may listen on the last of them only.
+ * Their number, at most USH_ADDRESSES_MAX; USH_ENOTFOUND, -EAGAIN. Under sim every name is the
+ * simulated host. May suspend. */
+int ush_resolve(const char *name, uint16_t port, struct ush_address ret[USH_ADDRESSES_MAX]);
 
 /* ---- listening ------------------------------------------------------------------------------ */
 

@@ -1,5 +1,5 @@
 /*
- * resolve.c - from a name to an address, without holding up the loop.
+ * resolve.c - from a name to its addresses, without holding up the loop.
  *
  * The C library's resolver blocks, reads files and knows the host's own rules (hosts file, search
  * domains, nsswitch); a resolver of our own would differ from what every other program on the host
@@ -19,7 +19,7 @@
 struct question {
     const char *name;
     char port[8];
-    struct ush_address *ret;
+    struct ush_address *ret; /* USH_ADDRESSES_MAX */
     int flags;
 };
 
@@ -31,27 +31,30 @@ static int look_up(void *arg)
     int r = getaddrinfo(q->name, q->port, &hints, &list);
     if (r == EAI_AGAIN || r == EAI_MEMORY || r == EAI_SYSTEM)
         return -EAGAIN;
-    if (r != 0 || !list || list->ai_addrlen > sizeof(q->ret->storage))
-        r = USH_ENOTFOUND;
-    else {
-        memcpy(&q->ret->storage, list->ai_addr, list->ai_addrlen);
-        q->ret->len = list->ai_addrlen;
+    if (r != 0)
+        return USH_ENOTFOUND;
+    int n = 0;
+    for (struct addrinfo *a = list; a && n < USH_ADDRESSES_MAX; a = a->ai_next) {
+        if (a->ai_addrlen > sizeof(q->ret->storage))
+            continue;
+        memcpy(&q->ret[n].storage, a->ai_addr, a->ai_addrlen);
+        q->ret[n++].len = a->ai_addrlen;
     }
-    if (list)
-        freeaddrinfo(list);
-    return r;
+    freeaddrinfo(list);
+    return n ? n : USH_ENOTFOUND;
 }
 
-int ush_resolve(const char *name, uint16_t port, struct ush_address *ret)
+int ush_resolve(const char *name, uint16_t port, struct ush_address ret[USH_ADDRESSES_MAX])
 {
     if (ush_is_sim()) {
         *ret = ush_sim_address(port);
-        return 0;
+        return 1;
     }
     struct question q = {.name = name, .ret = ret, .flags = AI_NUMERICHOST};
     snprintf(q.port, sizeof(q.port), "%u", port);
-    if (look_up(&q) == 0)
-        return 0;
+    int n = look_up(&q);
+    if (n > 0)
+        return n;
     q.flags = AI_ADDRCONFIG;
     return ush_offload(ush_blocking_pool(), look_up, &q);
 }

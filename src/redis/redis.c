@@ -171,7 +171,8 @@ static int exchange(struct ush_redis *r, size_t n, struct ush_redis_reply *ret,
 
 /* ---- the connection -------------------------------------------------------------------------- */
 
-static int find(const struct ush_redis *r, struct ush_address *ret)
+/* The number of addresses where it may be, or an error. */
+static int find(const struct ush_redis *r, struct ush_address ret[USH_ADDRESSES_MAX])
 {
     if (!r->url.path[0])
         return ush_resolve(r->url.host, r->url.port, ret);
@@ -179,7 +180,20 @@ static int find(const struct ush_redis *r, struct ush_address *ret)
     *ret = (struct ush_address){.len = sizeof *un};
     un->sun_family = AF_UNIX;
     memcpy(un->sun_path, r->url.path, sizeof un->sun_path);
-    return 0;
+    return 1;
+}
+
+/* A descriptor that is connected to the first that takes it, or why the last did not. */
+static int reach(const struct ush_redis *r)
+{
+    struct ush_address at[USH_ADDRESSES_MAX];
+    int n = find(r, at), fd = n;
+    for (int i = 0; i < n; i++) {
+        fd = ush_connect(&at[i]);
+        if (fd >= 0 || ush_cancelled() < 0)
+            break;
+    }
+    return fd;
 }
 
 /* AUTH and SELECT, in one round trip. */
@@ -216,10 +230,7 @@ static int connect_to(struct ush_redis *r)
     if (ush_now_ns() < r->retry_ns)
         return USH_EUNAVAILABLE;
     uint32_t failures = r->failures;
-    struct ush_address at;
-    int result = find(r, &at);
-    if (result >= 0)
-        result = r->fd = ush_connect(&at);
+    int result = r->fd = reach(r);
     if (result >= 0)
         result = ush__replies_open(&r->replies, r->reply_bytes_max);
     if (result >= 0)

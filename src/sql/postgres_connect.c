@@ -7,7 +7,7 @@
  *               handed over as `hostaddr`, beside the `host` that certificates are checked for.
  *   hosts       it tries the next one only when the kernel has given up on the last, which takes
  *               minutes for a host that is silently gone; connect_timeout counts for blocking calls
- *               only. So each host gets an attempt and a deadline of its own.
+ *               only. So each address of each host gets an attempt and a deadline of its own.
  *
  *     host 1 --refused, silent, standby--> host 2 --> ... --> USH_EUNAVAILABLE and why
  *        |
@@ -186,14 +186,9 @@ static int read_url(struct plan *p, char ret_trouble[USH__TROUBLE_MAX])
 /* ---- one host ------------------------------------------------------------------------------- */
 
 /* A name in a file system, or none, is a Unix socket. */
-static int resolve(struct host *h)
+static bool is_to_be_resolved(const struct host *h)
 {
-    if (h->address[0] || !h->name[0] || h->name[0] == '/' || h->name[0] == '@')
-        return 0;
-    struct ush_address address;
-    USH_TRY(ush_resolve(h->name, 1, &address));
-    ush_address_host(&address, h->address);
-    return 0;
+    return !h->address[0] && h->name[0] && h->name[0] != '/' && h->name[0] != '@';
 }
 
 struct parameters {
@@ -310,16 +305,9 @@ static int judge(const struct plan *p, const struct host *of, char ret_trouble[U
     return is_good ? 0 : USH_EINVAL;
 }
 
-static int connect_to(const struct plan *p, struct host *h, PGconn **ret,
+static int connect_to(const struct plan *p, const struct host *h, PGconn **ret,
                       char ret_trouble[USH__TROUBLE_MAX])
 {
-    int r = resolve(h);
-    if (r == -ECANCELED || r == -ETIMEDOUT)
-        return r;
-    if (r < 0) {
-        snprintf(ret_trouble, USH__TROUBLE_MAX, "%.80s: %s", h->name, ush_error_text(r));
-        return USH_EUNAVAILABLE;
-    }
     char session[SESSION_MAX];
     struct parameters parameters = {.n = 0};
     fill(&parameters, p, h, session);
@@ -327,7 +315,7 @@ static int connect_to(const struct plan *p, struct host *h, PGconn **ret,
     ush_on_loop_stack(start, &starting);
     if (!starting.conn)
         return -ENOMEM;
-    r = follow(starting.conn);
+    int r = follow(starting.conn);
     if (r == 0 && (PQsetnonblocking(starting.conn, 1) < 0 || !PQenterPipelineMode(starting.conn)))
         r = USH_EUNAVAILABLE;
     if (r < 0) {
@@ -341,20 +329,42 @@ static int connect_to(const struct plan *p, struct host *h, PGconn **ret,
     return 0;
 }
 
-/* Gives one host its time. */
-static int try_host(struct plan *p, size_t i, PGconn **ret, char ret_trouble[USH__TROUBLE_MAX])
+/* Gives one address its time. */
+static int try_address(const struct plan *p, const struct host *h, PGconn **ret,
+                       char ret_trouble[USH__TROUBLE_MAX])
 {
     struct ush_scope scope;
     ush_scope_open(&scope, &(struct ush_scope_options){
                                .name = "connect", .deadline_ns = ush_now_ns() + CONNECT_MAX_NS});
-    int r = connect_to(p, &p->hosts[i], ret, ret_trouble);
+    int r = connect_to(p, h, ret, ret_trouble);
     ush_scope_close(&scope);
     if (r == -ETIMEDOUT && ush_cancelled() == 0) {
         snprintf(ret_trouble, USH__TROUBLE_MAX, "%.80s does not answer",
-                 p->hosts[i].name[0] ? p->hosts[i].name : p->hosts[i].address);
+                 h->name[0] ? h->name : h->address);
         r = USH_EUNAVAILABLE;
     }
     return r;
+}
+
+/* One name after the other of its addresses: a server may listen on the last of them only. */
+static int try_host(const struct plan *p, const struct host *h, PGconn **ret,
+                    char ret_trouble[USH__TROUBLE_MAX])
+{
+    if (!is_to_be_resolved(h))
+        return try_address(p, h, ret, ret_trouble);
+    struct ush_address found[USH_ADDRESSES_MAX];
+    struct host at = *h;
+    int n = ush_resolve(h->name, 1, found), r = n;
+    for (int i = 0; i < n; i++) {
+        ush_address_host(&found[i], at.address);
+        r = try_address(p, &at, ret, ret_trouble);
+        if (r != USH_EUNAVAILABLE)
+            return r;
+    }
+    if (n > 0 || r == -ECANCELED || r == -ETIMEDOUT)
+        return r;
+    snprintf(ret_trouble, USH__TROUBLE_MAX, "%.80s: %s", h->name, ush_error_text(r));
+    return USH_EUNAVAILABLE;
 }
 
 /* Reads the URL. The plan goes to plan_free, whatever the result is. */
@@ -396,7 +406,7 @@ int ush__pg_connect(const struct ush__session_options *o, struct ush__pg_link *r
     size_t from = last_good;
     for (size_t i = 0; r >= 0 && i < p->host_count; i++) {
         size_t host = (from + i) % p->host_count;
-        r = try_host(p, host, &ret->conn, ret_trouble);
+        r = try_host(p, &p->hosts[host], &ret->conn, ret_trouble);
         if (r == 0)
             last_good = host;
         if (r != USH_EUNAVAILABLE)

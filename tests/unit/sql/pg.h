@@ -61,7 +61,13 @@ static pid_t pg_spawn(const char *const *arguments)
     int fd = open("log", O_WRONLY | O_CREAT | O_APPEND, 0600);
     dup2(fd, 1);
     dup2(fd, 2);
-    execv(path, (char *const *)arguments);
+    const char *words[32] = {path}; /* initdb looks for its kin beside what it was called */
+    for (size_t i = 1; arguments[i]; i++) {
+        if (i + 1 == sizeof words / sizeof *words)
+            pg_die("too many words");
+        words[i] = arguments[i];
+    }
+    execv(path, (char *const *)words);
     pg_die(path);
     return -1;
 }
