@@ -14,8 +14,8 @@
  *   - verify finds nothing at any moment: counters equal rows, taken <= capacity, nobody overtaken,
  *     no free place beside a waiting student, one first mail for each registration.
  *
- * One test walks 10,000 seeds, in ten programs of a thousand; one cancels a fixed set of programs
- * at their 1st, 2nd, ... last suspension.
+ * One test walks 10,000 seeds, in ten programs of a thousand; one cancels programs at their 1st,
+ * 2nd, ... last suspension. And one sees that checking a request waits for nobody.
  */
 #include "../unit/app_domain/fixture.h"
 #include "explored.h"
@@ -25,6 +25,7 @@
 
 #include "domain/form.h"
 #include "gen/sql.h"
+#include "web/web.h"
 
 enum { STUDENTS = 8, TASKS = 7, KEYS = 10, WORKERS = 2 };
 
@@ -373,6 +374,62 @@ START_TEST(promises_hold_when_cut_at_every_suspension)
 }
 END_TEST
 
+/* ---- what does not wait ---------------------------------------------------------------------- */
+
+static int passes;
+
+static int pass_by(void *is_over)
+{
+    while (!*(bool *)is_over) {
+        passes++;
+        USH_TRY(ush_yield());
+    }
+    return 0;
+}
+
+/* Decoding, checking and refusing a request give way to nobody; storing one does. */
+static int check_requests(void *unused __attribute__((unused)))
+{
+    const ush_text bad = USH_T("{\"event\":\"robots\",\"name\":\"\",\"email\":\"nobody\",\"n\":1}");
+    struct ush_scope scope;
+    struct ush_faults faults;
+    struct register_body body;
+    struct desk_answer a = {0};
+    bool is_over = false;
+    fixture_open(&w.x);
+    struct ush_arena *arena = &w.x.arena;
+    fixture_import(&w.x, "[{\"slug\":\"robots\",\"title\":\"Robots\","
+                         "\"starts\":\"2030-03-14 10:00\",\"school_limit\":4}]");
+    struct desk_request good = request_of(1, arena), rude = request_of(2, arena);
+    rude.school = USH_T("");
+    ush_faults_init(&faults, arena);
+    (void)desk_submit(&w.x.fest, &good, arena, &faults, &a); /* the trigger may refuse it */
+    ush_scope_open(&scope, NULL);
+    ush_spawn(&scope, pass_by, &is_over);
+    for (int i = 0; i < 100; i++) {
+        ush_faults_init(&faults, arena);
+        ck_assert_int_eq(ush_record_decode_json(&register_body_record, bad, arena, &body, &faults),
+                         USH_EINVAL);
+        ck_assert_int_eq(desk_submit(&w.x.fest, &rude, arena, &faults, &a), USH_EINVAL);
+    }
+    ck_assert_int_eq(passes, 0);
+    good = request_of(3, arena);
+    ush_faults_init(&faults, arena);
+    (void)desk_submit(&w.x.fest, &good, arena, &faults, &a);
+    ck_assert_int_gt(passes, 0);
+    is_over = true;
+    ush_scope_close(&scope);
+    fixture_close(&w.x);
+    return 0;
+}
+
+START_TEST(checking_a_request_waits_for_nobody)
+{
+    ck_assert_int_eq(ush_sim_run(&(struct ush_sim_options){.seed = 1}, check_requests, NULL, NULL),
+                     0);
+}
+END_TEST
+
 int main(void)
 {
     list_operations();
@@ -383,6 +440,7 @@ int main(void)
     tcase_add_checked_fixture(t, begin, NULL);
     tcase_add_loop_test(t, promises_hold_under_seeds, 0, 10);
     tcase_add_test(t, promises_hold_when_cut_at_every_suspension);
+    tcase_add_test(t, checking_a_request_waits_for_nobody);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
