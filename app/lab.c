@@ -64,7 +64,7 @@ static int run(struct cli *cli)
     p.mail_ms = number(cli, "mail-ms", p.mail_ms, 60000);
     p.workers = number(cli, "lab-workers", p.workers, 64);
     p.threads = number(cli, "threads", p.threads, 256);
-    p.cap = number(cli, "cap", p.cap, LAB_STUDENTS_MAX);
+    p.cap = number(cli, "cap", s->cap ? s->cap : p.cap, LAB_STUDENTS_MAX);
     p.scale = number(cli, "scale", s->scale ? s->scale : p.scale, 1000);
     struct lab l;
     struct ush_buf out;

@@ -6,6 +6,7 @@
  *     queued    .   pressed the button, nobody has begun
  *     runs      #   somebody works on it: a process, a thread or a task
  *     waits     -   its call is under way
+ *     fails     x   that is how it ended
  *
  * A row's pieces come from the events of that student and nothing else. A piece that is too short
  * to be seen is drawn one unit wide: most work is so short.
@@ -62,8 +63,13 @@ static void add_pieces(const struct lab *l, struct timeline *t, uint32_t student
         }
         p.to_ns = e->at_ns;
         t->pieces[t->count++] = p;
-        p = (struct piece){
-            .student = student, .lane = e->lane, .what = e->what, .from_ns = e->at_ns};
+        p = (struct piece){.student = student,
+                           .lane = e->lane,
+                           .what = e->what,
+                           .from_ns = e->at_ns,
+                           .to_ns = e->at_ns};
+        if (e->what == LAB_FAILS)
+            t->pieces[t->count++] = p;
     }
 }
 
@@ -80,7 +86,7 @@ static bool timeline_init(const struct lab *l, uint32_t rows, struct timeline *r
     if (students == 0)
         return false;
     ret->step = (students + rows - 1) / rows;
-    ret->pieces = calloc(n + students, sizeof *ret->pieces);
+    ret->pieces = calloc(2 * (size_t)n, sizeof *ret->pieces);
     if (!ret->pieces)
         return false;
     for (uint32_t s = 0; s < students; s += ret->step, ret->rows++)
@@ -113,10 +119,11 @@ static void draw_table(const struct lab_table *t, struct ush_buf *out)
 
 static void fill_cells(const struct piece *p, int64_t end_ns, char cells[CELLS + 1])
 {
-    static const char marks[] = {[LAB_RUNS] = '#', [LAB_WAITS] = '-', [LAB_ENDS] = '.'};
+    static const char marks[] = {
+        [LAB_RUNS] = '#', [LAB_WAITS] = '-', [LAB_ENDS] = '.', [LAB_FAILS] = 'x'};
     int64_t from = p->from_ns * CELLS / (end_ns + 1), to = p->to_ns * CELLS / (end_ns + 1);
     for (int64_t i = from; i <= to && i < CELLS; i++)
-        if (cells[i] == ' ' || p->what == LAB_RUNS || cells[i] == '.')
+        if (cells[i] == ' ' || p->what == LAB_RUNS || p->what == LAB_FAILS || cells[i] == '.')
             cells[i] = marks[p->what];
 }
 
@@ -137,9 +144,9 @@ static void draw_rows(const struct lab *l, struct ush_buf *out)
         }
         ush_buf_printf(out, "%7u %13u  %s\n", student + 1, lane + 1, cells);
     }
-    ush_buf_add(out, USH_T("                        . queued   # runs   - waits"));
+    ush_buf_add(out, USH_T("                        . queued   # runs   - waits   x fails"));
     if (t.step > 1)
-        ush_buf_printf(out, "   (every %uth student)", t.step);
+        ush_buf_printf(out, "   (one of %u is shown)", t.step);
     ush_buf_add(out, USH_T("\n"));
     free(t.pieces);
 }
@@ -174,8 +181,13 @@ static void draw_piece(const struct piece *p, const struct timeline *t, uint32_t
     double scale = (double)(WIDTH - LEFT - 10) / (double)(t->end_ns + 1);
     double x = LEFT + (double)p->from_ns * scale, w = (double)(p->to_ns - p->from_ns) * scale;
     const char *fill = p->what == LAB_ENDS ? "#9aa4af" : lanes[p->lane % USH_COUNT(lanes)];
+    if (p->what == LAB_FAILS)
+        fill = "#dc2626";
     const char *opacity = p->what == LAB_ENDS ? "0.35" : p->what == LAB_WAITS ? "0.45" : "1";
-    double least = p->what == LAB_RUNS ? 1.5 : 0.1, h = row_height(t) * 0.8;
+    double least = p->what == LAB_FAILS  ? 5
+                   : p->what == LAB_RUNS ? 1.5
+                                         : 0.1,
+           h = row_height(t) * 0.8;
     double y = 24 + row * row_height(t);
     ush_buf_printf(out,
                    "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\" "
@@ -184,7 +196,9 @@ static void draw_piece(const struct piece *p, const struct timeline *t, uint32_t
                    p->what == LAB_ENDS ? h * 0.3 : h, fill, opacity);
 }
 
-static const char legend[] = "Grey: queued. Pale: waits. Full: runs. A colour is a worker.",
+static const char legend[] =
+    "Grey: queued. Pale: waits. Full: runs. A red end: failed. A colour is a "
+    "worker.",
                   some[] = " Some of them are shown.";
 
 void lab_draw_svg(const struct lab *l, const struct lab_scene *s, struct ush_buf *out)
@@ -288,7 +302,7 @@ static void draw_json_rows(const struct lab_table *t, struct ush_buf *out)
 
 void lab_draw_json(const struct lab *l, const struct lab_scene *s, struct ush_buf *out)
 {
-    static const char *const whats[] = {"runs", "waits", "queued"};
+    static const char *const whats[] = {"runs", "waits", "queued", "", "fails"};
     struct timeline t;
     ush_buf_printf(out,
                    "{\"scene\":\"%s\",\"students\":%lld,\"mail_ms\":%lld,\"workers\":%lld,"

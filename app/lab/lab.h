@@ -39,8 +39,8 @@ extern const struct lab_params lab_defaults;
 
 /* ---- what a run writes down ------------------------------------------------------------------ */
 
-/* LAB_COMES: the button is pressed; without it that was moment 0. */
-enum lab_what { LAB_RUNS, LAB_WAITS, LAB_ENDS, LAB_COMES };
+/* LAB_COMES: the button is pressed; without it that was moment 0. LAB_FAILS is an end, too. */
+enum lab_what { LAB_RUNS, LAB_WAITS, LAB_ENDS, LAB_COMES, LAB_FAILS };
 struct lab_event {
     int64_t at_ns; /* since moment 0, real time */
     uint32_t student;
@@ -99,7 +99,7 @@ struct lab_scene {
     int64_t students;  /* unless somebody says otherwise; 0 = 100 */
     const char *begin; /* of its part of the source; NULL = the first line behind LAB_SOURCE */
     int (*run)(struct lab *l); /* fills the table, the events and the notes; 0 or negative */
-    int64_t scale;             /* unless somebody says otherwise; 0 = as usual */
+    int64_t scale, cap;        /* unless somebody says otherwise; 0 = as usual */
 };
 extern const struct lab_scene lab_scenes[]; /* ended by a NULL name */
 const struct lab_scene *lab_scene_find(const char *name);

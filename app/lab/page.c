@@ -147,6 +147,8 @@ static int reply_scenes(struct ush_request *rq, const struct lab_scene *only, co
         v.p.students = only->students;
     if (only && only->scale)
         v.p.scale = only->scale;
+    if (only && only->cap)
+        v.p.cap = only->cap;
     for (size_t i = 0; i < USH_COUNT(parameters); i++)
         (void)ush_text_i64(ush_query(rq, parameters[i]), fields[i]);
     struct ush_buf out;

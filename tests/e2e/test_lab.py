@@ -174,9 +174,16 @@ def test_ten_calls_together_take_as_long_as_one():
 
 @measured
 def test_a_cap_is_how_all_get_done():
-    (wild, capped), _, _ = rows("fan-out", "--students", 40, "--cap", 8, "--scale", 20)
+    (wild, capped), _, shown = rows("fan-out", "--students", 40, "--cap", 8, "--scale", 20)
     assert wild["refused"] == 30 and wild["at the peer"] == 10
     assert capped["refused"] == 0 and capped["at the peer"] == 8
+    assert sum(p["what"] == "fails" for p in shown["timeline"]) == 30  # the picture has them
+
+
+def test_what_would_take_hours_is_not_begun():
+    for scene in ("fan-out", "lost-work"):
+        _, notes, _ = rows(scene, "--students", 10000, "--cap", 1, "--mail-ms", 60000)
+        assert "not run. 10000 calls, " in notes
 
 
 @measured
@@ -212,8 +219,9 @@ def test_what_is_only_in_memory_is_lost_and_a_row_is_not():
 
 
 def test_a_scope_sees_every_error():
-    (threads, scope), notes, _ = rows("swallowed")
+    (threads, scope), notes, shown = rows("swallowed")
     assert (threads["errors"], threads["seen"]) == (10, 0)
+    assert sum(p["what"] == "fails" for p in shown["timeline"]) == 10
     assert (scope["errors"], scope["seen"]) == (10, 10) and "Input/output error" in notes
 
 
