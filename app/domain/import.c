@@ -22,7 +22,7 @@
 USH_RECORD_DEFINE(import_row, IMPORT_FIELDS)
 USH_RECORD_DEFINE(import_report, IMPORT_REPORT_FIELDS)
 
-enum { HOUR_MS = 3600000 };
+enum { MINUTE_MS = 60000, HOUR_MS = 3600000 };
 
 /* A row on its way to the operation. */
 #define EVENT_PUT_FIELDS(F, R)                                                                     \
@@ -167,9 +167,15 @@ static void build(struct building *b, const char *tz, struct import_row *row, st
 
 /* ---- plan ------------------------------------------------------------------------------------ */
 
-/* Adds "title, venue" for the fields that differ; those set by the operation itself are skipped. */
+/* Set by operations, or following from other fields. */
+static const char *const no_columns[] = {
+    "id",         "status",       "version",        "created_at",   "updated_at",
+    "edit_until", "cancel_until", "utc_offset_min", "event_id",     "taken",
+    "waiting",    "next_seq",     "gate",           "promote_until"};
+
+/* Adds "title, venue" for the fields that differ. */
 static void list_changes(const struct ush_record *r, const void *old, const void *new,
-                         const char *const *skip, struct ush_buf *out)
+                         struct ush_buf *out)
 {
     for (size_t i = 0; i < r->count; i++) {
         const struct ush_field *f = &r->fields[i];
@@ -179,11 +185,14 @@ static void list_changes(const struct ush_record *r, const void *old, const void
                         ? ush_text_equal(*(const ush_text *)a, *(const ush_text *)b)
                     : (f->optional && has_a != has_b) ? false
                                                       : *(const int64_t *)a == *(const int64_t *)b;
-        bool skipped = false;
-        for (size_t k = 0; skip[k]; k++)
-            skipped |= strcmp(skip[k], f->name) == 0;
-        if (!same && !skipped)
-            ush_buf_printf(out, "%s%s", out->len ? ", " : "", f->name);
+        for (size_t k = 0; k < USH_COUNT(no_columns); k++)
+            same |= strcmp(no_columns[k], f->name) == 0;
+        ush_text name = ush_text_of(f->name); /* as in a file: opens_at, waitlist_capacity */
+        name.len -= ush_text_ends(name, USH_T("_at"))         ? 3
+                    : ush_text_ends(name, USH_T("_capacity")) ? 9
+                                                              : 0;
+        if (!same)
+            ush_buf_printf(out, "%s%.*s", out->len ? ", " : "", USH_PR(name));
     }
 }
 
@@ -211,8 +220,11 @@ static struct seats seats_to_store(const struct ush_tx *tx, const struct event_p
                                    const struct stored *old)
 {
     struct seats s = *(struct seats *)put->seats;
-    if (put->opens_at_once && old->is_there)
-        s.opens_at = old->seats.opens_at;
+    /* A form shows minutes: one that was not touched does not move the moment by seconds. */
+    int64_t then = old->seats.opens_at;
+    bool untouched = put->version > 0 && s.opens_at == then - then % MINUTE_MS;
+    if (old->is_there && (put->opens_at_once || untouched))
+        s.opens_at = then;
     else if (put->opens_at_once)
         s.opens_at = tx->now_ms < s.closes_at ? tx->now_ms : s.closes_at;
     return s;
@@ -222,10 +234,6 @@ static struct seats seats_to_store(const struct ush_tx *tx, const struct event_p
 static int plan_row(struct ush_tx *tx, const struct event_put *put, struct stored *old,
                     struct import_report *ret)
 {
-    static const char *const kept[] = {"id",         "status",     "version",      "created_at",
-                                       "updated_at", "edit_until", "cancel_until", NULL};
-    static const char *const counted[] = {"event_id", "taken",         "waiting", "next_seq",
-                                          "gate",     "promote_until", NULL};
     struct event *e = put->event;
     USH_TRY(find_stored(tx, e->slug, old));
     const struct seats s = seats_to_store(tx, put, old);
@@ -242,8 +250,8 @@ static int plan_row(struct ush_tx *tx, const struct event_put *put, struct store
     }
     struct ush_buf changes;
     ush_buf_init(&changes, 1024);
-    list_changes(&event_record, &old->event, e, kept, &changes);
-    list_changes(&seats_record, &old->seats, &s, counted, &changes);
+    list_changes(&event_record, &old->event, e, &changes);
+    list_changes(&seats_record, &old->seats, &s, &changes);
     ush_text text = ush_arena_copy(tx->arena, ush_buf_text(&changes));
     ush_buf_fini(&changes);
     bool registered = old->seats.next_seq > 1;

@@ -27,6 +27,14 @@ struct people_view {
     size_t count;
     ush_text path, next; /* of this list; the address of its next page or absent */
 };
+/* "Gate B" of "device:Gate B", an address of "user:...". */
+static inline ush_text gate_words(ush_text gate)
+{
+    ush_text rest = gate;
+    ush_text_cut(&rest, ':');
+    return rest.at ? rest : gate;
+}
+
 struct person_view {
     const struct event_entry *event; /* NULL when it is not there */
     const struct registration_view *registration;

@@ -52,7 +52,7 @@ const struct notice admin_notices[] = {
     {"saved", "good", "Saved."},
     {"out", "good", "You are logged out."},
     {"cancelled", "good", "Cancelled."},
-    {"announced", "good", "Everybody is told."},
+    {"announced", "good", "Everybody will be told."},
     {"undone", "good", "Taken back. No mail was sent."},
     {"imported", "good", "The events are stored."},
     {"promoted", "good", "The longest waiting moved up; they get a mail."},

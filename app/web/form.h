@@ -19,15 +19,16 @@ struct form_view {
     const struct event_entry *event;
     const struct register_form *form;
     const struct ush_faults *faults; /* 422: shown in a summary and at each field; or NULL */
-    ush_text refusal;                /* 409: why there is no place */
-    ush_text pause;                  /* 429: for how long, in words */
-    ush_text suggestion;             /* "gmail.com" for gmial.com */
-    bool asks_update;                /* this tab has a place: change its details? */
-    bool is_busy;                    /* 503: try again */
-    bool is_edit;                    /* the details of a registration that exists */
-    ush_text ticket_url;             /* for asks_update and is_edit */
-    struct ush_rows questions;       /* of struct question; reply_form fills it */
-    struct ush_rows schools;         /* of ush_text; reply_form fills it */
+    ush_text refusal;                /* 409: why there is no place, or why nothing is changed */
+    const char *refusal_title;
+    ush_text pause;            /* 429: for how long, in words */
+    ush_text suggestion;       /* "gmail.com" for gmial.com */
+    bool asks_update;          /* this tab has a place: change its details? */
+    bool is_busy;              /* 503: try again */
+    bool is_edit;              /* the details of a registration that exists */
+    ush_text ticket_url;       /* for asks_update and is_edit */
+    struct ush_rows questions; /* of struct question; reply_form fills it */
+    struct ush_rows schools;   /* of ush_text; reply_form fills it */
     int status;
 };
 int reply_form(struct ush_request *rq, const struct form_view *v);

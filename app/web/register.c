@@ -222,6 +222,7 @@ int change_details(struct ush_request *rq, int64_t registration, int64_t manage_
             manage_link(rq, registration, result.manage_rev ? result.manage_rev : manage_rev, ""));
     v->status = 409;
     v->faults = NULL;
+    v->refusal_title = "The details stay as they were";
     v->refusal = result.outcome == CHANGE_DUPLICATE
                      ? USH_T("One of these people, or the team's name, is registered already.")
                  : result.outcome == CHANGE_TOO_LATE
@@ -252,6 +253,7 @@ static int refuse_form(struct ush_request *rq, const struct register_form *f,
 {
     struct form_view v = {.event = e, .form = f, .status = 409};
     v.refusal = refusal_sentence(rq, &e->event, a);
+    v.refusal_title = refusal_problem(a)->title;
     if (a->outcome == SEATS_EVENT_CANCELLED)
         v.status = 410;
     return reply_form(rq, &v);

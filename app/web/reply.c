@@ -115,33 +115,43 @@ static void member_time(struct ush_request *rq, const char *name, int64_t ms)
     ush_problem_member(rq, name, ush_arena_printf(rq->arena, "\"%s\"", text));
 }
 
-/* The problem of an outcome, with the members that programs want. */
-static const struct ush_problem *refusal_problem(struct ush_request *rq,
-                                                 const struct desk_answer *a)
+const struct ush_problem *refusal_problem(const struct desk_answer *a)
 {
     switch (a->outcome) {
     case SEATS_FULL:
-        ush_problem_member(rq, "waitlist", USH_T("false"));
         return &problem_sold_out;
     case SEATS_ALREADY_REGISTERED:
-        ush_problem_member(rq, "resent", a->resent ? USH_T("true") : USH_T("false"));
         return &problem_already_registered;
     case SEATS_TEAM_TAKEN:
         return &problem_team_taken;
     case SEATS_SCHOOL_LIMIT:
-        ush_problem_member(rq, "limit",
-                           ush_arena_printf(rq->arena, "%lld", (long long)a->school_limit));
         return &problem_school_limit;
     case SEATS_NOT_OPEN:
-        member_time(rq, "opens_at", a->opens_at);
-        member_time(rq, "server_time", a->decided_at);
-        reply_retry_after(rq, a->opens_at - a->decided_at);
         return &problem_not_open;
     case SEATS_EVENT_CANCELLED:
         return &problem_event_cancelled;
     default:
-        member_time(rq, "closed_at", a->closes_at);
         return &problem_closed;
+    }
+}
+
+/* The members that programs want. */
+static void add_members(struct ush_request *rq, const struct desk_answer *a)
+{
+    const struct ush_problem *p = refusal_problem(a);
+    if (p == &problem_sold_out)
+        ush_problem_member(rq, "waitlist", USH_T("false"));
+    if (p == &problem_already_registered)
+        ush_problem_member(rq, "resent", a->resent ? USH_T("true") : USH_T("false"));
+    if (p == &problem_school_limit)
+        ush_problem_member(rq, "limit",
+                           ush_arena_printf(rq->arena, "%lld", (long long)a->school_limit));
+    if (p == &problem_closed)
+        member_time(rq, "closed_at", a->closes_at);
+    if (p == &problem_not_open) {
+        member_time(rq, "opens_at", a->opens_at);
+        member_time(rq, "server_time", a->decided_at);
+        reply_retry_after(rq, a->opens_at - a->decided_at);
     }
 }
 
@@ -150,7 +160,8 @@ int reply_refusal(struct ush_request *rq, const struct event *event, const struc
     /* Slugs need no escaping. */
     ush_problem_member(rq, "event", ush_arena_printf(rq->arena, "\"%.*s\"", USH_PR(event->slug)));
     ush_text why = refusal_sentence(rq, event, a);
-    return ush_problem(rq, refusal_problem(rq, a), "%.*s", USH_PR(why));
+    add_members(rq, a);
+    return ush_problem(rq, refusal_problem(a), "%.*s", USH_PR(why));
 }
 
 void reply_retry_after(struct ush_request *rq, int64_t wait_ms)

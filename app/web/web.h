@@ -126,7 +126,8 @@ int registration_reply_fill(struct ush_request *rq, ush_text slug, int64_t id, i
                             struct registration_reply *ret);
 /* Answers a refusal of the desk as a problem document or page. Returns USH_EPROBLEM. */
 int reply_refusal(struct ush_request *rq, const struct event *event, const struct desk_answer *a);
-/* The sentence of it, for a page. */
+/* Which kind it is, and its sentence, for a page. */
+const struct ush_problem *refusal_problem(const struct desk_answer *a);
 ush_text refusal_sentence(struct ush_request *rq, const struct event *event,
                           const struct desk_answer *a);
 /* Adds Retry-After in whole seconds, at least 1. */
