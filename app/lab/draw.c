@@ -196,10 +196,9 @@ static void draw_piece(const struct piece *p, const struct timeline *t, uint32_t
                    p->what == LAB_ENDS ? h * 0.3 : h, fill, opacity);
 }
 
-static const char legend[] =
-    "Grey: queued. Pale: waits. Full: runs. A red end: failed. A colour is a "
-    "worker.",
-                  some[] = " Some of them are shown.";
+static const char legend[] = "Grey: queued. Pale: waits. Full: runs. A red end: failed. "
+                             "A colour is a worker.";
+static const char some[] = " Some of them are shown.";
 
 void lab_draw_svg(const struct lab *l, const struct lab_scene *s, struct ush_buf *out)
 {
@@ -218,17 +217,18 @@ void lab_draw_svg(const struct lab *l, const struct lab_scene *s, struct ush_buf
                    "fill=\"currentColor\">\n<text class=\"rows\" x=\"%d\" y=\"14\" "
                    "text-anchor=\"end\">%s</text>\n",
                    moment(l, t.end_ns), l->axis.unit, LEFT - 8, l->axis.rows);
-    for (int i = 0; i <= 4; i++) {
-        int x = LEFT + (WIDTH - LEFT - 10) * i / 4;
+    int parts = digits(l) ? 4 : 1; /* steps are whole */
+    for (int i = 0; i <= parts; i++) {
+        int x = LEFT + (WIDTH - LEFT - 10) * i / parts;
         ush_buf_printf(out,
                        "<line x1=\"%d\" y1=\"20\" x2=\"%d\" y2=\"%u\" stroke=\"currentColor\" "
                        "stroke-opacity=\"0.2\"/>\n"
                        "<text x=\"%d\" y=\"14\" text-anchor=\"%s\">%.*f %s</text>\n",
                        x, x, height - 20, x,
-                       i == 0   ? "start"
-                       : i == 4 ? "end"
-                                : "middle",
-                       digits(l), moment(l, t.end_ns) * i / 4, i < 4 ? "" : l->axis.unit);
+                       i == 0       ? "start"
+                       : i == parts ? "end"
+                                    : "middle",
+                       digits(l), moment(l, t.end_ns) * i / parts, i < parts ? "" : l->axis.unit);
     }
     for (size_t i = 0; i < t.count; i++) {
         if (i > 0 && t.pieces[i].student != t.pieces[i - 1].student)

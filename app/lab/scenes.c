@@ -66,8 +66,8 @@ const struct lab_scene lab_scenes[] = {
      "Every student means a call, and all begin in the same moment. The mail server takes a "
      "quarter\n"
      "and refuses the rest. With a cap it takes longer, and all are done.",
-     MODEL | LAB_CAP, lab_source_waits, LAB_STUDENTS_MAX, "int lab_run_fan_out", lab_run_fan_out,
-     .scale = 4, .cap = 1000},
+     MODEL | LAB_CAP, lab_source_waits, LAB_STUDENTS_MAX, NULL, lab_run_fan_out, .scale = 4,
+     .cap = 1000},
     {"lost-update", "100 and 1 and 1 make 101",
      "Two threads read 100, both write 101. It passes every test on a quiet machine, and corrupts\n"
      "the count now and then.",
