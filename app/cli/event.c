@@ -209,28 +209,23 @@ static int capacity(struct cli *cli)
     return change_seats(cli, &in, "stored");
 }
 
-static int cancel_event(struct cli *cli)
-{
-    if (!cli_confirm(cli, "Cancel %s and mail everybody who holds a place?", cli->arguments[0]))
-        return CLI_FAILED;
-    struct event_cancel in = {.slug = ush_text_of(cli->arguments[0]),
-                              .undo_ms = cli->settings.undo_s * 1000,
-                              .actor = cli_actor(cli)};
-    struct change_result result;
-    USH_TRY(ush_change(cli->db, &op_event_cancel, &in, &result, cli->arena));
-    return say_outcome(
-        cli, &result,
-        "cancelled; the mails go out in a moment, until then usher event undo takes it back");
-}
-
 static int announce_with(struct cli *cli, const struct ush_operation *op, const char *done)
 {
     struct event_cancel in = {.slug = ush_text_of(cli->arguments[0]),
                               .undo_ms = cli->settings.undo_s * 1000,
                               .actor = cli_actor(cli)};
     struct change_result result;
-    USH_TRY(ush_change(cli->db, op, &in, &result, cli->arena));
+    USH_TRY(announcement_change(&cli->fest, op, &in, cli->arena, &result));
     return say_outcome(cli, &result, done);
+}
+
+static int cancel_event(struct cli *cli)
+{
+    if (!cli_confirm(cli, "Cancel %s and mail everybody who holds a place?", cli->arguments[0]))
+        return CLI_FAILED;
+    return announce_with(
+        cli, &op_event_cancel,
+        "cancelled; the mails go out in a moment, until then usher event undo takes it back");
 }
 
 static int announce(struct cli *cli)

@@ -2,8 +2,10 @@
  * announce.c - telling everybody who holds a place or waits (announce.h).
  *
  * An announcement is no row of its own: it is the jobs of the lane `bulk` about one event that are
- * not due yet. So taking it back is deleting them, and there is nothing that could disagree with
- * them. The event's seats row is locked first, as everywhere, then the jobs in ascending id.
+ * not due yet and were never claimed. So taking it back is deleting them, and there is nothing that
+ * could disagree with them. (A mail that failed and is to be tried again is not due either, but its
+ * announcement has begun.) The event's seats row is locked first, as everywhere, then the jobs in
+ * ascending id.
  */
 #include "domain/announce.h"
 
@@ -51,6 +53,24 @@ static int tell_everybody(struct ush_tx *tx, int64_t event, enum mail_kind kind,
     }
 }
 
+/* Run again: 1 if it is stored already, or 0. */
+static int is_done(struct ush_tx *tx, const struct event_cancel *in, const struct locked *l,
+                   struct change_result *out)
+{
+    ush_text unused;
+    int before = marked_before(tx, l->event.id, in->once, &unused);
+    if (before > 0)
+        out->outcome = CHANGE_DONE;
+    return before;
+}
+
+static int note(struct ush_tx *tx, const struct event_cancel *in, const struct locked *l,
+                const char *action)
+{
+    return audit(tx, &(struct audit_entry){in->actor, action, l->event.id, 0,
+                                           marked(tx->arena, USH_NONE, in->once)});
+}
+
 /* ---- cancelling ------------------------------------------------------------------------------ */
 
 static int store_status(struct ush_tx *tx, struct locked *l, int64_t gate, const char *status)
@@ -75,11 +95,13 @@ static int cancel_run(struct ush_tx *tx, const void *input, void *output)
     out->outcome = !found                           ? CHANGE_NOT_FOUND
                    : l.seats.gate == GATE_CANCELLED ? CHANGE_NOTHING
                                                     : CHANGE_DONE;
-    if (out->outcome != CHANGE_DONE)
+    if (out->outcome == CHANGE_NOTHING)
+        USH_TRY(is_done(tx, in, &l, out));
+    if (!found || l.seats.gate == GATE_CANCELLED)
         return 0;
     USH_TRY(store_status(tx, &l, GATE_CANCELLED, "cancelled"));
     USH_TRY(tell_everybody(tx, l.event.id, MAIL_EVENT_CANCELLED, in->undo_ms));
-    return audit(tx, &(struct audit_entry){in->actor, "event_cancel", l.event.id, 0, USH_NONE});
+    return note(tx, in, &l, "event_cancel");
 }
 
 const struct ush_operation op_event_cancel = {
@@ -105,6 +127,10 @@ static int announce_run(struct ush_tx *tx, const void *input, void *output)
                                                         : CHANGE_DONE;
     if (out->outcome != CHANGE_DONE)
         return 0;
+    out->taken = l.seats.taken;
+    int before = is_done(tx, in, &l, out);
+    if (before != 0)
+        return before < 0 ? before : 0;
     USH_TRY(waiting(tx, l.event.id, tx->now_ms, &w));
     if (w.mails) {
         out->outcome = CHANGE_TOO_SOON;
@@ -112,9 +138,8 @@ static int announce_run(struct ush_tx *tx, const void *input, void *output)
         USH_SET(out, change_result_until);
         return 0;
     }
-    out->taken = l.seats.taken;
     USH_TRY(tell_everybody(tx, l.event.id, MAIL_EVENT_CHANGED, in->undo_ms));
-    return audit(tx, &(struct audit_entry){in->actor, "announce", l.event.id, 0, USH_NONE});
+    return note(tx, in, &l, "announce");
 }
 
 const struct ush_operation op_announce = {
@@ -137,17 +162,19 @@ static int undo_run(struct ush_tx *tx, const void *input, void *output)
     out->outcome = found ? CHANGE_TOO_LATE : CHANGE_NOT_FOUND;
     if (!found)
         return 0;
+    out->taken = l.seats.taken;
     USH_TRY(waiting(tx, l.event.id, tx->now_ms, &w));
-    if (!w.mails)
-        return 0;
+    if (!w.mails) {
+        int before = is_done(tx, in, &l, out);
+        return before < 0 ? before : 0;
+    }
     int64_t after = registration_make_id(l.event.id, 0);
     USH_TRY(ush_exec(tx, &sql_announce_undo,
                      USH_VALUES(after, registration_make_id(l.event.id + 1, 0), tx->now_ms)));
     if (l.seats.gate == GATE_CANCELLED)
         USH_TRY(store_status(tx, &l, GATE_CLOSED, "published"));
     out->outcome = CHANGE_DONE;
-    out->taken = l.seats.taken;
-    return audit(tx, &(struct audit_entry){in->actor, "undo", l.event.id, 0, USH_NONE});
+    return note(tx, in, &l, "undo");
 }
 
 const struct ush_operation op_announce_undo = {
@@ -156,6 +183,13 @@ const struct ush_operation op_announce_undo = {
     .out = &change_result_record,
     .run = undo_run,
 };
+
+int announcement_change(struct fest *f, const struct ush_operation *op, struct event_cancel *in,
+                        struct ush_arena *arena, struct change_result *ret)
+{
+    ush_random(&in->once, sizeof in->once);
+    return fest_change(f, op, in, ret, arena);
+}
 
 /* ---- reading --------------------------------------------------------------------------------- */
 

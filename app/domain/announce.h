@@ -16,6 +16,7 @@
 #define EVENT_CANCEL_FIELDS(F, R)                                                                  \
     F(R, TEXT, slug, .format = USH_SLUG, .max = 60, .doc = "The event")                            \
     F(R, I64, undo_ms, .min = 0, .max = 600000, .doc = "How long it can be taken back")            \
+    F(R, I64, once, .doc = "Random: run again, it tells nobody twice and says the same")           \
     F(R, TEXT, actor, .max = 120, .doc = "Who asks, for the audit")
 USH_RECORD(event_cancel, EVENT_CANCEL_FIELDS)
 
@@ -26,6 +27,10 @@ USH_RECORD(event_cancel, EVENT_CANCEL_FIELDS)
 /* op_announce_undo: event_cancel -> change_result. Takes the last of either back while none of its
  * mails has begun. A cancelled event is there again, with its registration closed. CHANGE_DONE;
  * CHANGE_TOO_LATE; CHANGE_NOT_FOUND. */
+
+/* One of the three, with `once` made here. May suspend. */
+int announcement_change(struct fest *f, const struct ush_operation *op, struct event_cancel *in,
+                        struct ush_arena *arena, struct change_result *ret);
 
 /* What can still be taken back. */
 struct announcement {

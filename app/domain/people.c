@@ -326,13 +326,11 @@ static int resend_run(struct ush_tx *tx, const void *input, void *output)
         USH_VALUES(in->registration, tx->now_ms, out->manage_rev, (int64_t)(in->new_ticket != 0))));
     struct ush_job_new job = mail_job(MAIL_RESEND, in->registration, tx->now_ms);
     USH_TRY(ush_jobs_put(tx, &job, 1));
-    ush_text detail = ush_arena_printf(tx->arena, "%s[%016llx]",
-                                       in->new_ticket ? "new ticket "
-                                       : in->new_link ? "new link "
-                                                      : "",
-                                       (unsigned long long)in->once);
-    return audit(tx,
-                 &(struct audit_entry){in->actor, "resend", l.event.id, in->registration, detail});
+    ush_text what = in->new_ticket ? USH_T("new ticket")
+                    : in->new_link ? USH_T("new link")
+                                   : USH_T("");
+    return audit(tx, &(struct audit_entry){in->actor, "resend", l.event.id, in->registration,
+                                           marked(tx->arena, what, in->once)});
 }
 
 const struct ush_operation op_resend = {

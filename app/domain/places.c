@@ -296,14 +296,20 @@ const struct ush_operation op_seats = {
 USH_RECORD(detail, DETAIL_FIELDS)
 USH_RECORD_DEFINE(detail, DETAIL_FIELDS)
 
-/* How many this very operation has promoted, when its COMMIT came through and the word of it did
- * not: 1 with the number, or 0. Nothing else of a promotion shows that it was this one. */
-static int promoted_before(struct ush_tx *tx, const struct promote *in, int64_t event, int64_t *ret)
+ush_text marked(struct ush_arena *arena, ush_text what, int64_t once)
+{
+    return ush_arena_printf(arena, "%.*s%s[%016llx]", USH_PR(what), what.len ? " " : "",
+                            (unsigned long long)once);
+}
+
+int marked_before(struct ush_tx *tx, int64_t event, int64_t once, ush_text *ret)
 {
     struct detail row;
-    ush_text mark = ush_arena_printf(tx->arena, "%%[%016llx]", (unsigned long long)in->once);
-    int found = ush_one(tx, &sql_promoted_before, &detail_record, &row, USH_VALUES(event, mark));
-    return found <= 0 ? found : ush_text_i64(ush_text_cut(&row.detail, ' '), ret) == 0;
+    ush_text mark = ush_arena_printf(tx->arena, "%%[%016llx]", (unsigned long long)once);
+    int found = ush_one(tx, &sql_marked_before, &detail_record, &row, USH_VALUES(event, mark));
+    if (found > 0)
+        *ret = row.detail;
+    return found;
 }
 
 static int promote_run(struct ush_tx *tx, const void *input, void *output)
@@ -319,10 +325,11 @@ static int promote_run(struct ush_tx *tx, const void *input, void *output)
     if (out->outcome != CHANGE_NOTHING)
         return 0;
     out->taken = l.seats.taken;
-    found = promoted_before(tx, in, l.event.id, &out->promoted);
+    ush_text detail;
+    found = marked_before(tx, l.event.id, in->once, &detail);
     if (found != 0) {
         out->outcome = CHANGE_DONE;
-        return found < 0 ? found : 0;
+        return found < 0 ? found : ush_text_i64(ush_text_cut(&detail, ' '), &out->promoted);
     }
     USH_TRY(out->promoted = waiting_promote(tx, &l.seats, in->count));
     out->taken = l.seats.taken;
@@ -330,8 +337,8 @@ static int promote_run(struct ush_tx *tx, const void *input, void *output)
         return 0;
     out->outcome = CHANGE_DONE;
     USH_TRY(seats_store(tx, &l.seats));
-    ush_text detail = ush_arena_printf(tx->arena, "%lld moved up [%016llx]",
-                                       (long long)out->promoted, (unsigned long long)in->once);
+    detail = ush_arena_printf(tx->arena, "%lld moved up", (long long)out->promoted);
+    detail = marked(tx->arena, detail, in->once);
     return audit(tx, &(struct audit_entry){in->actor, "promote", l.event.id, 0, detail});
 }
 

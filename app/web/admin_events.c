@@ -105,10 +105,10 @@ int web_admin_event_announce_form(struct ush_request *rq)
 static int tell(struct ush_request *rq, const struct ush_operation *op, const char *done)
 {
     struct change_result result;
-    const struct event_cancel in = {.slug = ush_param(rq, "slug"),
-                                    .undo_ms = web_of(rq)->settings->undo_s * 1000,
-                                    .actor = caller_of(rq)->actor};
-    USH_TRY(fest_change(&web_of(rq)->fest, op, &in, &result, rq->arena));
+    struct event_cancel in = {.slug = ush_param(rq, "slug"),
+                              .undo_ms = web_of(rq)->settings->undo_s * 1000,
+                              .actor = caller_of(rq)->actor};
+    USH_TRY(announcement_change(&web_of(rq)->fest, op, &in, rq->arena, &result));
     return reply_change(rq, &result, done, "/admin/events/%.*s", USH_PR(in.slug));
 }
 

@@ -162,6 +162,7 @@ static int change_event(struct contest *c, struct ush_arena *arena)
     }
     if (dice(c, 40) == 0) {
         const struct event_cancel in = {.slug = slug_of(arena, EVENTS + dice(c, DOOMED)),
+                                        .once = (int64_t)dice(c, 1ull << 50),
                                         .actor = actor};
         return fest_change(f, &op_event_cancel, &in, &out, arena);
     }

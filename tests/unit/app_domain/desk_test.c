@@ -8,6 +8,7 @@
 #include "both.h"
 #include "domain/announce.h"
 #include "domain/places.h"
+#include "jobs/jobs.h"
 
 #include "gen/sql.h"
 
@@ -235,10 +236,10 @@ STORY(closing_and_cancelling_an_event)
     ck_assert_int_eq(out.outcome, CHANGE_DONE);
     ck_assert_int_eq(submit(x, "quiz", "c@x.in", NULL).outcome, SEATS_CLOSED);
     ck_assert_int_eq(submit(x, "quiz", "a@x.in", "key-a").registration, a.registration);
-    const struct event_cancel off = {.slug = USH_T("quiz"), .actor = USH_T("test")};
-    ck_assert_int_eq(fest_change(&x->fest, &op_event_cancel, &off, &out, &x->arena), 0);
+    struct event_cancel off = {.slug = USH_T("quiz"), .actor = USH_T("test")};
+    ck_assert_int_eq(announcement_change(&x->fest, &op_event_cancel, &off, &x->arena, &out), 0);
     ck_assert_int_eq(out.outcome, CHANGE_DONE);
-    ck_assert_int_eq(fest_change(&x->fest, &op_event_cancel, &off, &out, &x->arena), 0);
+    ck_assert_int_eq(announcement_change(&x->fest, &op_event_cancel, &off, &x->arena, &out), 0);
     ck_assert_int_eq(out.outcome, CHANGE_NOTHING);
     ck_assert_int_eq(submit(x, "quiz", "c@x.in", NULL).outcome, SEATS_EVENT_CANCELLED);
     ck_assert_int_eq(fest_change(&x->fest, &op_seats, &in, &out, &x->arena), 0);
@@ -267,6 +268,85 @@ static int submit_team(struct fixture *x, const char *team, const char *lead,
                                     .member_count = n,
                                     .source = SOURCE_WEB};
     return desk_submit(&x->fest, &rq, &x->arena, faults, ret);
+}
+
+static int bulk_jobs(struct ush_tx *view, void *arg __attribute__((unused)))
+{
+    static const struct ush_statement of = {
+        "bulk", "SELECT count(*) AS number FROM jobs WHERE lane = 'bulk'"};
+    int64_t n;
+    int r = number_read(view, &of, &n, USH_NO_VALUES);
+    return r < 0 ? r : (int)n;
+}
+
+static int64_t tell(struct fixture *x, const struct ush_operation *op, int64_t once,
+                    int64_t undo_ms)
+{
+    struct change_result out;
+    const struct event_cancel in = {
+        .slug = USH_T("quiz"), .undo_ms = undo_ms, .once = once, .actor = USH_T("test")};
+    ck_assert_int_eq(fest_change(&x->fest, op, &in, &out, &x->arena), 0);
+    return out.outcome;
+}
+
+/* An operation is run again when its COMMIT came through and the word of it did not. */
+STORY(an_announcement_run_again_tells_nobody_twice)
+{
+    struct fixture *x = arg;
+    fixture_open(x);
+    fixture_import(x, "[" EVENT("quiz", "") "]");
+    for (int i = 0; i < 3; i++)
+        submit(x, "quiz", ush_arena_printf(&x->arena, "s%d@x.in", i).at, NULL);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(tell(x, &op_announce, 1, 0), CHANGE_DONE);
+        ck_assert_int_eq(ush_read(x->fest.db, bulk_jobs, NULL), 3);
+    }
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(tell(x, &op_announce, 2, 600000), CHANGE_DONE);
+    ck_assert_int_eq(tell(x, &op_announce, 3, 600000), CHANGE_TOO_SOON);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(tell(x, &op_announce_undo, 4, 0), CHANGE_DONE);
+    ck_assert_int_eq(tell(x, &op_announce_undo, 5, 0), CHANGE_TOO_LATE);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(tell(x, &op_event_cancel, 6, 600000), CHANGE_DONE);
+    ck_assert_int_eq(tell(x, &op_event_cancel, 7, 600000), CHANGE_NOTHING);
+    ck_assert_int_eq(ush_read(x->fest.db, bulk_jobs, NULL), 6);
+    ck_assert_str_eq(fixture_verify(x), "");
+    fixture_close(x);
+    return 0;
+}
+
+/* Two were told that the event is off; the mail to the third is to be tried again later. */
+STORY(what_has_begun_is_not_taken_back)
+{
+    struct fixture *x = arg;
+    struct announcement a;
+    struct ush__jobs_claimed claimed;
+    fixture_open(x);
+    fixture_import(x, "[" EVENT("quiz", "") "]");
+    for (int i = 0; i < 3; i++)
+        submit(x, "quiz", ush_arena_printf(&x->arena, "s%d@x.in", i).at, NULL);
+    ck_assert_int_eq(tell(x, &op_event_cancel, 1, 0), CHANGE_DONE);
+    const struct ush__jobs_claim in = {
+        .owner = 1, .lanes = USH_T("bulk"), .limit = 10, .limit_rest = 10};
+    ck_assert_int_eq(ush_change(x->fest.db, &ush_op_jobs_claim, &in, &claimed, &x->arena), 3);
+    ck_assert_uint_eq(claimed.rows.count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        const struct ush__job_row *row = (struct ush__job_row *)claimed.rows.at + i;
+        const struct ush__job_end end = {.id = row->id,
+                                         .claim = row->claim,
+                                         .state = i < 2 ? USH_JOB_DONE : USH_JOB_READY,
+                                         .failed = i == 2,
+                                         .delay_ms = 60000};
+        ck_assert_int_eq(ush__jobs_change(x->fest.db, &ush_op_job_end, &end), 1);
+    }
+    ck_assert_int_eq(announcement_waiting(x->fest.db, 1, &a), 0);
+    ck_assert_int_eq(a.mails, 0);
+    ck_assert_int_eq(tell(x, &op_announce_undo, 2, 0), CHANGE_TOO_LATE);
+    ck_assert_int_eq(tell(x, &op_event_cancel, 3, 0), CHANGE_NOTHING); /* it is off */
+    ck_assert_int_eq(ush_read(x->fest.db, bulk_jobs, NULL), 3);
+    fixture_close(x);
+    return 0;
 }
 
 STORY(teams)
@@ -461,6 +541,8 @@ int main(void)
     tcase_add_loop_test(t, cancelling_promotes_the_longest_waiting, 0, DATABASES);
     tcase_add_loop_test(t, capacity_promotes_and_never_drops, 0, DATABASES);
     tcase_add_loop_test(t, closing_and_cancelling_an_event, 0, DATABASES);
+    tcase_add_loop_test(t, an_announcement_run_again_tells_nobody_twice, 0, DATABASES);
+    tcase_add_loop_test(t, what_has_begun_is_not_taken_back, 0, DATABASES);
     tcase_add_loop_test(t, teams, 0, DATABASES);
     tcase_add_loop_test(t, schools, 0, DATABASES);
     tcase_add_loop_test(t, late_clicks_are_answered_from_memory, 0, DATABASES);

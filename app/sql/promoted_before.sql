@@ -1,5 +1,0 @@
--- What the promotion with the mark $2 stored, looked for among the last thousand entries.
-SELECT detail
-  FROM audit
- WHERE id > (SELECT coalesce(max(id), 0) - 1000 FROM audit)
-   AND event_id = $1 AND action = 'promote' AND detail LIKE $2
