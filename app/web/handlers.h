@@ -30,6 +30,7 @@ int web_ticket(struct ush_request *rq);
 int web_ticket_svg(struct ush_request *rq);
 int web_ticket_png(struct ush_request *rq);
 int web_ticket_ics(struct ush_request *rq);
+int web_event_ics(struct ush_request *rq);
 int web_ticket_cancel_form(struct ush_request *rq);
 int web_ticket_cancel(struct ush_request *rq);
 int web_ticket_resend(struct ush_request *rq);

@@ -65,6 +65,7 @@ const struct ush_route web_routes[] = {
     {"GET", "/", web_home, ALL, .is_page = true, .doc = "All events.",
      .query = &events_query_record},
     {"GET", "/e/{slug}", web_event, ALL, .is_page = true, .doc = "One event."},
+    {"GET", "/e/{slug}/event.ics", web_event_ics, ALL, .is_page = true, .doc = "A calendar file."},
     {"GET", "/api/v1/events", web_api_events, ALL, .group = "Events",
      .doc = "List events.\nSorted by start. `next` is the cursor of the next page.",
      .query = &events_query_record, .reply = &events_reply_record, .cache = "public, max-age=5",

@@ -3,6 +3,7 @@
  *
  *   GET  /r/{token}              status in words, QR code, short code, buttons
  *   GET  /r/{token}/ticket.svg   .png, event.ics
+ *   GET  /e/{slug}/event.ics     the calendar file of who has no place yet
  *   GET  /r/{token}/cancel       asks once; POST does it
  *   POST /r/{token}/resend
  *   GET  /t/{code}, /T/{CODE}    what a phone's camera opens from the QR code
@@ -168,21 +169,29 @@ int web_ticket_png(struct ush_request *rq)
     return reply_buf(rq, "image/png", &out);
 }
 
+static int reply_calendar(struct ush_request *rq, const struct event *e,
+                          const struct ics_entry *entry)
+{
+    struct ush_buf out BUF_HELD;
+    ush_buf_init(&out, PICTURE_BYTES_MAX);
+    ics_write(e, entry, &out);
+    ush_reply_header(rq, "Content-Disposition", USH_T("attachment; filename=\"event.ics\""));
+    return reply_buf(rq, "text/calendar; charset=utf-8", &out);
+}
+
 int web_ticket_ics(struct ush_request *rq)
 {
     struct web *w = web_of(rq);
     struct registration_view reg;
     struct event_list *list EVENTS_HELD = NULL;
-    struct ush_buf out BUF_HELD;
     char public_id[PUBLIC_ID_CHARS + 1];
-    ush_buf_init(&out, PICTURE_BYTES_MAX);
     USH_TRY(open_link(rq, &reg));
     USH_TRY(events_take(&w->fest, &list));
     const struct event_entry *e = event_find_id(list, registration_event_of(reg.registration.id));
     if (!e)
         return ush_problem(rq, &problem_no_event, "The event is not listed any more.");
     public_id_format(&w->fest.keys, reg.registration.id, public_id);
-    struct ics_entry entry = {
+    const struct ics_entry entry = {
         .uid = ush_arena_printf(rq->arena, "%s@%.*s", public_id, USH_PR(host_of(w))),
         .url = manage_link(rq, reg.registration.id, reg.registration.manage_rev, ""),
         .prefix =
@@ -190,9 +199,26 @@ int web_ticket_ics(struct ush_request *rq)
         .stamp_ms = reg.registration.updated_at,
         .cancelled = reg.registration.status == REGISTRATION_CANCELLED,
     };
-    ics_write(&e->event, &entry, &out);
-    ush_reply_header(rq, "Content-Disposition", USH_T("attachment; filename=\"event.ics\""));
-    return reply_buf(rq, "text/calendar; charset=utf-8", &out);
+    return reply_calendar(rq, &e->event, &entry);
+}
+
+/* The event itself, for whoever has no place in it (yet). */
+int web_event_ics(struct ush_request *rq)
+{
+    struct web *w = web_of(rq);
+    struct event_list *list EVENTS_HELD = NULL;
+    ush_text slug = ush_param(rq, "slug");
+    USH_TRY(events_take(&w->fest, &list));
+    const struct event_entry *e = event_find(list, slug);
+    if (!e)
+        return ush_problem(rq, &problem_no_event, "There is no event \"%.*s\".", USH_PR(slug));
+    const struct ics_entry entry = {
+        .uid = ush_arena_printf(rq->arena, "%.*s@%.*s", USH_PR(slug), USH_PR(host_of(w))),
+        .url = ush_arena_printf(rq->arena, "%s/e/%.*s", w->settings->base_url, USH_PR(slug)),
+        .stamp_ms = e->event.updated_at,
+        .cancelled = e->seats.gate == GATE_CANCELLED,
+    };
+    return reply_calendar(rq, &e->event, &entry);
 }
 
 /* What a camera opens: says what the ticket is for, and nothing about whose it is. At the door it

@@ -105,6 +105,10 @@ def test_from_the_list_to_the_mail(fest, race):
     check_calendar(mail.part("text/calendar"))
     on_page = race.server.get(ticket.link("Add to calendar"))
     assert on_page.headers["content-type"].startswith("text/calendar")
+    of_event = race.server.get(race.open(f"/e/{RACE}").link("Add to calendar"))
+    unfolded = of_event.text.replace("\r\n ", "")
+    assert f"/e/{RACE}" in unfolded and "SUMMARY:Robo Race" in unfolded and "/r/" not in unfolded
+    assert race.open("/e/nothing/event.ics").status == 404
 
     outbox = race.open("/outbox")
     shown = race.server.get(outbox.link("Your place: Robo Race"))
