@@ -4,8 +4,8 @@
  * Invariants:
  *  1. No token, code or password is stored or sent to the writer: only keyed hashes of random bits,
  *     and argon2id of passwords, made before the operation.
- *  2. There is always an active owner once there was one: changes of users take turns, so what one
- *     has counted stays true until it is stored.
+ *  2. There is always an active owner of the whole fest once there was one: changes of users take
+ * turns, so what one has counted stays true until it is stored.
  *  3. Whatever takes rights away ends the sessions in the same transaction: password, role, events
  *     and switching off a user, revoking a device.
  *  4. A one-time code becomes NULL by the statement that uses it, so it works once.
@@ -283,6 +283,12 @@ static int add_user(struct ush_tx *tx, const struct user_put *in, struct change_
                                                             USH_PR(in->email), USH_PR(in->role))});
 }
 
+/* An owner of some events cannot make users. */
+static bool may_all(ush_text role, ush_text events, int64_t is_active)
+{
+    return is_active && !events.at && ush_text_equal(role, USH_T("owner"));
+}
+
 static int change_user(struct ush_tx *tx, const struct user_put *in, struct change_result *out)
 {
     struct user u;
@@ -295,7 +301,7 @@ static int change_user(struct ush_tx *tx, const struct user_put *in, struct chan
     int64_t is_active = USH_HAS(in, user_put_is_active) ? in->is_active : u.is_active;
     ush_text role = in->role.at ? in->role : u.role, events = events_stored(in->events, u.events);
     USH_TRY(number_read(tx, &sql_owners_other, &owners, USH_VALUES(in->id)));
-    if (!owners && (!is_active || !ush_text_equal(role, USH_T("owner"))))
+    if (!owners && may_all(u.role, u.events, u.is_active) && !may_all(role, events, is_active))
         return refuse(out, "Nobody would be left who may do everything. Make another owner first.");
     USH_TRY(
         ush_exec(tx, &sql_user_update,
