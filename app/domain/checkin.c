@@ -72,7 +72,8 @@ static int decide(struct ush_tx *tx, const struct checkin *in, const struct seat
 {
     const char *why = objection(in, row);
     int n = 0;
-    if (in->undo) {
+    bool is_here = events_allow(in->events, registration_event_of(in->registration));
+    if (in->undo && is_here) { /* whatever has become of the ticket since */
         why = "undone";
         n = ush_exec(tx, &sql_attendance_delete, USH_VALUES(in->registration, in->position));
     } else if (!why) {

@@ -76,7 +76,7 @@ static int accounts(void *arg)
     struct user_put off = {.id = owner.id, .is_active = 0};
     USH_SET(&off, user_put_is_active);
     ck_assert_int_eq(store(x, off).outcome, CHANGE_REFUSED);
-    store(x, (struct user_put){.id = desk.id, .role = USH_T("owner")});
+    store(x, (struct user_put){.id = desk.id, .role = USH_T("owner"), .events = USH_T("[]")});
     ck_assert_int_eq(store(x, off).outcome, CHANGE_DONE);
     ck_assert_int_eq(session_open(f, owner.id, USH_NONE, token, &x->arena), 0);
     ck_assert_int_eq(session_read(f, ush_text_of(token), &x->arena, &a), USH_ENOTFOUND);
@@ -116,6 +116,16 @@ static int last_owners(void *arg)
         ck_assert_int_eq(s[refused].outcome, CHANGE_REFUSED);
         store(x, (struct user_put){.id = u[!refused].id, .role = USH_T("owner")});
     }
+    /* An owner of one event is not enough, and may have a new password all the same. */
+    struct user_put some = {.id = u[0].id, .events = USH_T("[1]")};
+    ck_assert_int_eq(store(x, some).outcome, CHANGE_DONE);
+    some.id = u[1].id;
+    ck_assert_int_eq(store(x, some).outcome, CHANGE_REFUSED);
+    some.events = USH_NONE;
+    some.password = USH_T("hash");
+    ck_assert_int_eq(store(x, some).outcome, CHANGE_DONE);
+    some.id = u[0].id;
+    ck_assert_int_eq(store(x, some).outcome, CHANGE_DONE);
     fixture_close(x);
     return 0;
 }
@@ -235,11 +245,15 @@ static int door(void *arg)
     IS(again.gate, "Gate A");
     IS(scan(x, NULL, (struct checkin){.registration = asha, .note = USH_T("sister")}).result,
        "anyway");
+    IS(scan(x, NULL, (struct checkin){.registration = asha, .undo = 1, .events = USH_T("[7]")})
+           .result,
+       "wrong_event");
+    IS(scan(x, NULL, (struct checkin){.registration = asha}).result, "already");
     IS(scan(x, NULL, (struct checkin){.registration = asha, .undo = 1}).result, "undone");
     IS(scan(x, NULL, (struct checkin){.registration = asha}).result, "in");
     ck_assert_int_eq(attendance_read(&x->fest, asha, &x->arena, &in_rows, &scans), 0);
     ck_assert_int_eq(in_rows.count, 1);
-    ck_assert_int_eq(scans.count, 7); /* every scan but the one sent again */
+    ck_assert_int_eq(scans.count, 9); /* every scan but the one sent again */
     fixture_close(x);
     return 0;
 }
