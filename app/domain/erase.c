@@ -23,8 +23,6 @@
 USH_RECORD_DEFINE(erase, ERASE_FIELDS)
 USH_RECORD_DEFINE(mail_job_row, MAIL_JOB_FIELDS)
 
-#define PLACE_OF_FIELDS(F, R) F(R, I64, registration_id) F(R, I64, position)
-USH_RECORD(place_of, PLACE_OF_FIELDS)
 USH_RECORD_DEFINE(place_of, PLACE_OF_FIELDS)
 
 enum { DAY_MS = 86400000, AT_ONCE = 500 };
@@ -113,14 +111,19 @@ int registration_erase(struct fest *f, const struct erase *in, struct change_res
 
 /* ---- many ------------------------------------------------------------------------------------ */
 
-int person_erase(struct fest *f, ush_text email, ush_text actor, struct ush_arena *arena)
+int person_places(struct fest *f, ush_text email, struct ush_arena *arena, struct ush_rows *ret)
 {
     const struct ush_value values[] = {USH_V(ush_text_trim(email))};
+    const struct asking a = {&sql_people_of_email, &place_of_record, values, 1, arena, NULL, ret};
+    return rows_read(f->db, &a);
+}
+
+int person_erase(struct fest *f, ush_text email, ush_text actor, struct ush_arena *arena)
+{
     struct ush_rows rows;
-    const struct asking a = {&sql_people_of_email, &place_of_record, values, 1, arena, NULL, &rows};
     struct change_result result;
     int n = 0;
-    USH_TRY(rows_read(f->db, &a));
+    USH_TRY(person_places(f, email, arena, &rows));
     for (size_t i = 0; i < rows.count; i++) {
         const struct place_of *p = (const struct place_of *)rows.at + i;
         const struct erase in = {

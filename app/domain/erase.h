@@ -21,6 +21,10 @@ USH_RECORD(erase, ERASE_FIELDS)
  * removed after the commit. May suspend. */
 int registration_erase(struct fest *f, const struct erase *in, struct change_result *ret,
                        struct ush_arena *arena);
+/* Where an address stands, in all events: array of struct place_of. May suspend. */
+#define PLACE_OF_FIELDS(F, R) F(R, I64, registration_id) F(R, I64, position)
+USH_RECORD(place_of, PLACE_OF_FIELDS)
+int person_places(struct fest *f, ush_text email, struct ush_arena *arena, struct ush_rows *ret);
 /* Everything under an address, in all events: as lead the whole registration, as member the person.
  * How many were erased, or a negative code. May suspend. */
 int person_erase(struct fest *f, ush_text email, ush_text actor, struct ush_arena *arena);

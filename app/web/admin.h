@@ -160,6 +160,7 @@ int web_admin_mail_resume(struct ush_request *rq);
 int web_admin_privacy(struct ush_request *rq);
 int web_admin_privacy_person(struct ush_request *rq);
 int web_admin_privacy_due(struct ush_request *rq);
+int web_admin_privacy_export(struct ush_request *rq);
 
 /* ---- admin_home.c ---------------------------------------------------------------------------- */
 

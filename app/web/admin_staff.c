@@ -292,6 +292,27 @@ int web_admin_privacy_person(struct ush_request *rq)
     return show_privacy(rq, 200, &v);
 }
 
+/* Everything about an address, as a file; each registration's history says that it was taken. */
+int web_admin_privacy_export(struct ush_request *rq)
+{
+    struct fest *fest = &web_of(rq)->fest;
+    const struct person_erase_form *in = rq->input;
+    struct erasing_view v = {.form = in, .faults = rq->faults, .erased = -1};
+    struct ush_rows rows;
+    if (rq->faults)
+        return show_privacy(rq, 422, &v);
+    USH_TRY(person_places(fest, in->email, rq->arena, &rows));
+    const struct place_of *p = rows.at;
+    for (size_t i = 0; i < rows.count; i++) {
+        const struct audit_note note = {.actor = caller_of(rq)->actor,
+                                        .action = USH_T("export_person"),
+                                        .event_id = registration_event_of(p[i].registration_id),
+                                        .registration_id = p[i].registration_id};
+        USH_TRY(audit_write(fest, &note, rq->arena));
+    }
+    return reply_person_file(rq, &rows);
+}
+
 int web_admin_privacy_due(struct ush_request *rq)
 {
     struct web *w = web_of(rq);

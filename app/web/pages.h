@@ -93,6 +93,8 @@ struct data_view {
 /* As a file to take along, for whoever it is about. May suspend. */
 int reply_data_file(struct ush_request *rq, const struct registration_view *reg,
                     const char *file_name);
+/* The same of everywhere that an address stands (struct place_of). May suspend. */
+int reply_person_file(struct ush_request *rq, const struct ush_rows *places);
 int reply_data(struct ush_request *rq, const struct data_view *v);
 int reply_delete(struct ush_request *rq, const struct data_view *v);
 

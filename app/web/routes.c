@@ -225,6 +225,9 @@ const struct ush_route web_routes[] = {
     {"POST", "/admin/privacy/person", web_admin_privacy_person, FEST(OWNER), .is_page = true,
      .doc = "Forgets a person.", .body = &person_erase_form_record, .takes_form = true,
      .faults_to_handler = true, .deadline_ms = 60000},
+    {"POST", "/admin/privacy/export", web_admin_privacy_export, FEST(OWNER), .is_page = true,
+     .doc = "All that is stored about a person, as a file.", .body = &person_erase_form_record,
+     .takes_form = true, .faults_to_handler = true, .deadline_ms = 60000},
     {"POST", "/admin/privacy/due", web_admin_privacy_due, FEST(OWNER), .is_page = true,
      .doc = "Forgets those whose time is over.", .deadline_ms = 600000},
 

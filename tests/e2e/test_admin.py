@@ -1,6 +1,7 @@
 """The organisers' pages without a script: events, people, the door, mails, privacy, dashboard."""
 
 import concurrent.futures
+import copy
 import csv
 import io
 import json
@@ -420,8 +421,9 @@ def test_a_person_is_forgotten_everywhere(office):
     form = b.open(f"/admin/events/{RACE}/edit").form("Preview")
     b.submit(b.submit(form, step="preview", questions="Allergies").form("Save"), step="save")
     for event in (RACE, QUIZ):
-        more = {"team": "Hohenheim owls", "members": [{"name": "Ben Hohenheim"}]} if event == QUIZ \
-            else {"answers": [{"question": "Allergies", "answer": "peanuts"}]}
+        ben = {"name": "Ben Hohenheim", "email": "ben@school.example"}
+        more = {"team": "Hohenheim owls", "members": [ben]} if event == QUIZ else \
+            {"answers": [{"question": "Allergies", "answer": "peanuts"}]}
         register(office, 1, event, name="Zarathustra", email="zara@school.example",
                  school="Hohenheim School", **more)
     wait_for("the mails", lambda: len(list_mails(office)) == 2)
@@ -430,6 +432,15 @@ def test_a_person_is_forgotten_everywhere(office):
     for word in words:
         assert word in everything_stored(office), word
     page = b.open("/admin/privacy")
+    form = copy.copy(page.form("All data as a file"))
+    form.action = "/admin/privacy/export"  # of this button of the form
+    data = b.send(form, email="ZARA@school.example").json["registrations"]
+    assert [len(d["people"]) for d in data] == [1, 2] and "peanuts" in str(data)
+    assert all(d["history"][0]["what"] == "export_person" for d in data)
+    of_ben = b.send(form, email="ben@school.example")
+    assert [d["people"][0]["name"] for d in of_ben.json["registrations"]] == ["Ben Hohenheim"]
+    assert "Zarathustra" not in of_ben.text, "a member is not told about the others"
+    assert b.send(form, email="nobody@school.example").json == {"registrations": []}
     assert b.submit(page.form("Erase"), email="zara@school.example").status == 422, "asks once more"
     done = b.submit(page.form("Erase"), email="ZARA@school.example", sure="1")
     assert "2 registrations erased" in done.text
