@@ -185,12 +185,10 @@ const struct cli_command lab_commands[] = {
      .arguments = "SCENARIO",
      .summary = "run a scenario under many schedules until one breaks it",
      .help =
-         "Explores one of the races: await-race, deadlock, oversell, or the same with a defence:\n"
-         "await-race-locked, deadlock-ordered, oversell-statement, oversell-transaction. A "
-         "failure\n"
-         "is shrunk, told switch by switch, and comes with its schedule. docs/explore.md shows "
-         "how\n"
-         "to read it, and how to explore handlers of your own.\n\n"
+         "Explores one of the races, await-race, deadlock or oversell, or one of its defences:\n"
+         "await-race-late-read, await-race-locked, deadlock-ordered, oversell-statement,\n"
+         "oversell-transaction, oversell-locked. A failure is shrunk, told switch by switch,\n"
+         "and comes with its schedule. How to read it: docs/explore.md.\n\n"
          "Example: usher lab explore deadlock --strategy all",
      .min_arguments = 1,
      .max_arguments = 1,

@@ -7,7 +7,6 @@
  * swallowed   Every third call fails. In threads that nobody joins the errors go nowhere; a scope
  *             hands the first one to whoever opened it, and counts.
  */
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -180,47 +179,22 @@ static int kill_in_the_middle(struct lab *l, const char *label, int (*server)(st
     return r;
 }
 
-/* A process that removes the folder when the writing end is closed: by us, or by our own end, which
- * may be a kill, too. */
-static int clean_up_behind(const char *folder, int *ret_end)
-{
-    static const char *const names[] = {"lab.db", "lab.db-wal", "lab.db-shm", "lab.db-lock"};
-    int fds[2], at = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (at < 0 || pipe2(fds, O_CLOEXEC) < 0)
-        return -errno;
-    pid_t pid = fork();
-    if (pid == 0) {
-        char byte;
-        setsid(); /* Ctrl-C is not for this one */
-        close(fds[1]);
-        while (read(fds[0], &byte, 1) > 0)
-            ;
-        for (size_t i = 0; i < USH_COUNT(names); i++)
-            unlinkat(at, names[i], 0);
-        _exit(rmdir(folder) < 0);
-    }
-    close(at);
-    close(fds[0]);
-    *ret_end = fds[1];
-    return pid < 0 ? -EAGAIN : pid;
-}
-
 int lab_run_lost_work(struct lab *l)
 {
     static const char *const columns[] = {"answered", "mails sent", "lost", "sent twice"};
-    char folder[] = "/tmp/usher-lab-XXXXXX";
-    int end = -1;
+    char folder[] = "/tmp/usher-lab-XXXXXX", command[80];
     lab_columns(l, columns, USH_COUNT(columns));
     if (lab_is_too_long(l, "fire and forget", l->p.students, AT_ONCE))
         return 0;
     USH_TRY(kill_in_the_middle(l, "fire and forget", forgetful));
     if (!mkdtemp(folder))
         return -errno;
-    int pid = clean_up_behind(folder, &end);
+    /* Removes the folder when its input ends: with pclose, or when we are killed with our group. */
+    snprintf(command, sizeof command, "exec setsid sh -c 'cat; rm -r %s'", folder);
+    FILE *cleaner = popen(command, "we");
     snprintf(database, sizeof database, "sqlite:%s/lab.db", folder);
-    int r = pid < 0 ? pid : kill_in_the_middle(l, "a row in the same transaction", careful);
-    close(end);
-    if (pid < 0 || lab_process_wait(pid) < 0)
+    int r = kill_in_the_middle(l, "a row in the same transaction", careful);
+    if (!cleaner || pclose(cleaner) != 0)
         lab_say(l, "%s is left behind", folder);
     lab_say(l,
             "Killed when half of the mails had gone, and started again. A mail that was under way "

@@ -143,9 +143,6 @@ int lab_run_lost_update(struct lab *l)
 
 /* ---- with the explorer ----------------------------------------------------------------------- */
 
-static const char *const explored_columns[] = {"schedules", "first failure", "us per turn",
-                                               "both take, ms"};
-
 /* A run that is only timed says nothing of what it breaks. */
 static bool is_timed;
 static int64_t spent_ns; /* of timed runs, if a scenario leaves out what it sets up */
@@ -163,48 +160,6 @@ static void first_step(void)
 {
     if (drawn)
         lab_book_reset(drawn);
-}
-
-static void draw(struct lab *l, const char *name, const char *schedule, ush_fn scenario)
-{
-    static struct ush_explore_report again;
-    drawn = l;
-    l->axis.rows = "task";
-    l->axis.unit = "steps";
-    l->axis.unit_ns = 1;
-    (void)ush_explore(
-        &(struct ush_explore_options){.name = name, .replay = schedule, .quiet = true}, scenario,
-        NULL, &again);
-    drawn = NULL;
-}
-
-/* Explores, tells and draws the failure, and measures what the scenario costs when nobody shuffles
- * it: computing, and the time that its waits take. */
-static int explore_row(struct lab *l, const char *label, ush_fn scenario)
-{
-    static struct ush_explore_report report;
-    struct ush_explore_options o = {.name = "lab", .schedules = 300, .quiet = true};
-    struct ush_sim_report sim = {0};
-    enum { TURNS = 200 };
-    int r = ush_explore(&o, scenario, NULL, &report);
-    USH_TRY(r);
-    ush_log_init(&(struct ush_log_options){.fd = 2, .level = USH_LOG_ERROR});
-    is_timed = true;
-    spent_ns = 0;
-    int64_t start = lab_clock_ns();
-    for (int i = 0; i < TURNS; i++)
-        (void)ush_sim_run(&(struct ush_sim_options){.seed = 1}, scenario, NULL, &sim);
-    double us = (double)(spent_ns ? spent_ns : lab_clock_ns() - start) / TURNS / 1000;
-    is_timed = false;
-    lab_row(l, label,
-            (double[]){(double)report.schedules, r ? (double)report.schedules : NAN, us,
-                       (double)sim.virtual_ns / USH_MS});
-    if (r)
-        draw(l, o.name, report.schedule, scenario);
-    if (r)
-        ush_buf_printf(&l->notes, "%.*s\n", (int)(strstr(report.text, "to see it") - report.text),
-                       report.text);
-    return 0;
 }
 
 static int two(ush_fn a, const char *name_a, ush_fn b, const char *name_b)
@@ -264,30 +219,6 @@ static int deposits(ush_fn fn)
         USH_HOLDS(account.value == 102);
     return 0;
 }
-static int bare_deposits(void *unused __attribute__((unused)))
-{
-    return deposits(deposit);
-}
-static int atomic_deposits(void *unused __attribute__((unused)))
-{
-    return deposits(deposit_at_once);
-}
-static int locked_deposits(void *unused __attribute__((unused)))
-{
-    return deposits(deposit_locked);
-}
-
-int lab_run_await_race(struct lab *l)
-{
-    lab_columns(l, explored_columns, 4);
-    USH_TRY(explore_row(l, "read, wait, write", bare_deposits));
-    USH_TRY(explore_row(l, "no wait between read and write", atomic_deposits));
-    USH_TRY(explore_row(l, "a lock around the wait", locked_deposits));
-    lab_say(l, "The wait takes 20 ms. With a lock around it one waits for the other's wait, too; "
-               "the fifth would wait for four.");
-    return 0;
-}
-
 /* ---- deadlock -------------------------------------------------------------------------------- */
 
 static int lock_both(struct ush_mutex *first, struct ush_mutex *second, void *who)
@@ -314,26 +245,11 @@ static int refund(void *who)
     return lock_both(&ledger_lock, &account_lock, who);
 }
 
-static int both_ways(ush_fn other, const char *name)
+static int both_ways(ush_fn other)
 {
     ush_mutex_init(&account_lock, "account");
     ush_mutex_init(&ledger_lock, "ledger");
-    return two(pay, "pay", other, name);
-}
-static int two_orders(void *unused __attribute__((unused)))
-{
-    return both_ways(refund, "refund");
-}
-static int one_order(void *unused __attribute__((unused)))
-{
-    return both_ways(pay, "refund");
-}
-
-int lab_run_deadlock(struct lab *l)
-{
-    lab_columns(l, explored_columns, 3);
-    USH_TRY(explore_row(l, "account then ledger; ledger then account", two_orders));
-    return explore_row(l, "one order everywhere", one_order);
+    return two(pay, "pay", other, "refund");
 }
 
 /* ---- oversell: a real database --------------------------------------------------------------- */
@@ -446,59 +362,116 @@ static int sale(ush_fn buy)
     ush_db_close(db);
     return r < 0 ? r : 0;
 }
-static int sale_check(void *unused __attribute__((unused)))
-{
-    return sale(check_then_insert);
-}
-static int sale_statement(void *unused __attribute__((unused)))
-{
-    return sale(insert_with_condition);
-}
-static int sale_transaction(void *unused __attribute__((unused)))
-{
-    return sale(in_one_transaction);
-}
-static int sale_lock(void *unused __attribute__((unused)))
-{
-    return sale(behind_a_lock);
-}
+/* ---- all of them ----------------------------------------------------------------------------- */
 
-int lab_run_oversell(struct lab *l)
+static const struct race {
+    const char *name, *label;
+    int (*play)(ush_fn fn);
+    ush_fn fn;
+} races[] = {
+    {"await-race", "read, wait, write", deposits, deposit},
+    {"await-race-late-read", "no wait between read and write", deposits, deposit_at_once},
+    {"await-race-locked", "a lock around the wait", deposits, deposit_locked},
+    {"deadlock", "account then ledger; ledger then account", both_ways, refund},
+    {"deadlock-ordered", "one order everywhere", both_ways, pay},
+    {"oversell", "check, then insert", sale, check_then_insert},
+    {"oversell-statement", "one statement with the condition in it", sale, insert_with_condition},
+    {"oversell-transaction", "both in one transaction", sale, in_one_transaction},
+    {"oversell-locked", "a lock around both", sale, behind_a_lock},
+};
+
+static int play(void *race)
 {
-    lab_columns(l, explored_columns, 3);
-    USH_TRY(explore_row(l, "check, then insert", sale_check));
-    USH_TRY(explore_row(l, "one statement with the condition in it", sale_statement));
-    USH_TRY(explore_row(l, "both in one transaction", sale_transaction));
-    USH_TRY(explore_row(l, "a lock around both", sale_lock));
-    lab_say(
-        l, "Two seats, three buyers, SQLite in memory; a turn is one sale to three. The lock helps "
-           "in one process only, and nobody else reads while it is held.");
-    return 0;
+    const struct race *r = race;
+    return r->play(r->fn);
 }
-
-/* ---- by hand: usher lab explore ---------------------------------------------------------------
- */
-
-static const struct {
-    const char *name;
-    ush_fn scenario;
-} explorable[] = {{"await-race", bare_deposits},
-                  {"await-race-locked", locked_deposits},
-                  {"deadlock", two_orders},
-                  {"deadlock-ordered", one_order},
-                  {"oversell", sale_check},
-                  {"oversell-statement", sale_statement},
-                  {"oversell-transaction", sale_transaction}};
 
 int lab_explore(const struct ush_explore_options *o, struct ush_explore_report *ret_report)
 {
-    for (size_t i = 0; i < USH_COUNT(explorable); i++)
-        if (!strcmp(explorable[i].name, o->name))
-            return ush_explore(o, explorable[i].scenario, NULL, ret_report);
+    for (size_t i = 0; i < USH_COUNT(races); i++)
+        if (!strcmp(races[i].name, o->name))
+            return ush_explore(o, play, (void *)&races[i], ret_report);
     return USH_ENOTFOUND;
 }
 
 const char *lab_explorable(size_t i)
 {
-    return i < USH_COUNT(explorable) ? explorable[i].name : NULL;
+    return i < USH_COUNT(races) ? races[i].name : NULL;
+}
+
+/* The failing schedule once more. */
+static void draw(struct lab *l, const struct race *race, const char *schedule)
+{
+    static struct ush_explore_report again;
+    drawn = l;
+    l->axis.rows = "task";
+    l->axis.unit = "steps";
+    l->axis.unit_ns = 1;
+    (void)lab_explore(
+        &(struct ush_explore_options){.name = race->name, .replay = schedule, .quiet = true},
+        &again);
+    drawn = NULL;
+}
+
+/* Explores, tells and draws the failure, and measures what the scenario costs when nobody shuffles
+ * it: computing, and the time that its waits take. */
+static int explore_row(struct lab *l, const struct race *race)
+{
+    static struct ush_explore_report report;
+    struct ush_sim_report sim = {0};
+    enum { TURNS = 200 };
+    int r = lab_explore(
+        &(struct ush_explore_options){.name = race->name, .schedules = 300, .quiet = true},
+        &report);
+    USH_TRY(r);
+    ush_log_init(&(struct ush_log_options){.fd = 2, .level = USH_LOG_ERROR});
+    is_timed = true;
+    spent_ns = 0;
+    int64_t start = lab_clock_ns();
+    for (int i = 0; i < TURNS; i++)
+        (void)ush_sim_run(&(struct ush_sim_options){.seed = 1}, play, (void *)race, &sim);
+    double us = (double)(spent_ns ? spent_ns : lab_clock_ns() - start) / TURNS / 1000;
+    is_timed = false;
+    lab_row(l, race->label,
+            (double[]){(double)report.schedules, r ? (double)report.schedules : NAN, us,
+                       (double)sim.virtual_ns / USH_MS});
+    if (r) {
+        draw(l, race, report.schedule);
+        ush_buf_printf(&l->notes, "%.*s\n", (int)(strstr(report.text, "to see it") - report.text),
+                       report.text);
+    }
+    return 0;
+}
+
+/* All that are played as `first` is. */
+static int explore_rows(struct lab *l, int (*first)(ush_fn fn), size_t columns, const char *words)
+{
+    static const char *const names[] = {"schedules", "first failure", "us per turn",
+                                        "both take, ms"};
+    lab_columns(l, names, columns);
+    for (size_t i = 0; i < USH_COUNT(races); i++)
+        if (races[i].play == first)
+            USH_TRY(explore_row(l, &races[i]));
+    lab_say(l, "%s", words);
+    return 0;
+}
+
+int lab_run_await_race(struct lab *l)
+{
+    return explore_rows(l, deposits, 4,
+                        "The wait takes 20 ms. With a lock around it one waits for the other's "
+                        "wait, too; the fifth would wait for four.");
+}
+
+int lab_run_deadlock(struct lab *l)
+{
+    return explore_rows(l, both_ways, 3, "The picture ends where the explorer ends the program.");
+}
+
+int lab_run_oversell(struct lab *l)
+{
+    return explore_rows(l, sale, 3,
+                        "Two seats, three buyers, SQLite in memory; a turn is one sale to three. "
+                        "The lock helps in one process only, and nobody else reads while it is "
+                        "held.");
 }
