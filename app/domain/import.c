@@ -237,25 +237,26 @@ static int plan_row(struct ush_tx *tx, const struct event_put *put, struct store
     struct event *e = put->event;
     USH_TRY(find_stored(tx, e->slug, old));
     const struct seats s = seats_to_store(tx, put, old);
-    if (put->version >= 0 && put->version != (old->is_there ? old->event.version : 0)) {
+    struct ush_buf changes;
+    ush_buf_init(&changes, 1024);
+    if (old->is_there) {
+        list_changes(&event_record, &old->event, e, &changes);
+        list_changes(&seats_record, &old->seats, &s, &changes);
+    }
+    /* What is stored just so may be our own doing, whose answer was lost. */
+    bool is_same = old->is_there && !changes.len;
+    ush_text text = ush_arena_copy(tx->arena, ush_buf_text(&changes));
+    ush_buf_fini(&changes);
+    if (!is_same && put->version >= 0 && put->version != (old->is_there ? old->event.version : 0)) {
         report(ret, IMPORT_ERROR,
                !old->is_there      ? USH_T("this event is not there any more")
                : put->version == 0 ? USH_T("there is an event with this name in its link already")
                                    : USH_T("somebody else changed this event meanwhile"));
         return 0;
     }
-    if (!old->is_there) {
+    if (!old->is_there)
         report(ret, IMPORT_NEW, USH_NONE);
-        return 0;
-    }
-    struct ush_buf changes;
-    ush_buf_init(&changes, 1024);
-    list_changes(&event_record, &old->event, e, &changes);
-    list_changes(&seats_record, &old->seats, &s, &changes);
-    ush_text text = ush_arena_copy(tx->arena, ush_buf_text(&changes));
-    ush_buf_fini(&changes);
-    bool registered = old->seats.next_seq > 1;
-    if (!text.len)
+    else if (is_same)
         report(ret, IMPORT_UNCHANGED, USH_NONE);
     else if (old->seats.gate == GATE_CANCELLED)
         report(ret, IMPORT_ERROR, USH_T("this event was cancelled; use another slug"));
@@ -263,8 +264,8 @@ static int plan_row(struct ush_tx *tx, const struct event_put *put, struct store
         report(ret, IMPORT_ERROR,
                ush_arena_printf(tx->arena, "capacity %lld is below the %lld places taken",
                                 (long long)s.capacity, (long long)old->seats.taken));
-    else if (registered && (!ush_text_equal(e->dedupe, old->event.dedupe) ||
-                            !ush_text_equal(e->kind, old->event.kind)))
+    else if (old->seats.next_seq > 1 && (!ush_text_equal(e->dedupe, old->event.dedupe) ||
+                                         !ush_text_equal(e->kind, old->event.kind)))
         report(ret, IMPORT_ERROR,
                USH_T("kind and dedupe cannot change once somebody is registered"));
     else

@@ -57,7 +57,7 @@ def test_a_new_event_is_previewed_in_words(office):
     saved = b.submit(preview.form("Save"), step="save")
     assert "Saved." in saved.text and "Drone Workshop" in saved.title
     assert "/e/drones" in saved.html and "0 of 40" in saved.text
-    again = b.submit(form, step="preview", **typed)
+    again = b.submit(form, step="preview", **{**typed, "title": "Another Workshop"})
     assert again.status == 409 and "this name in its link already" in again.text
     assert wait_for("the event is listed", lambda: "Drone Workshop" in b.open("/").text)
     page = b.open("/e/drones")

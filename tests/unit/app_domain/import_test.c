@@ -297,6 +297,45 @@ START_TEST(sample)
 }
 END_TEST
 
+static ush_text save(struct fixture *x, const char *title, int64_t version)
+{
+    struct ush_faults faults;
+    struct import_report report;
+    struct event event;
+    struct seats seats;
+    const struct event_save s = {.row = {.slug = USH_T("race"),
+                                         .title = ush_text_of(title),
+                                         .starts = USH_T("2030-03-14 10:00")},
+                                 .version = version,
+                                 .tz = "Asia/Kolkata",
+                                 .actor = USH_T("test")};
+    ush_faults_init(&faults, &x->arena);
+    ck_assert_int_eq(event_save(x->fest.db, &s, &x->arena, &faults, &report, &event, &seats), 0);
+    return report.action;
+}
+
+/* A form is stored from the version that it was made of; run again it finds what it did. */
+static int saving_story(void *arg)
+{
+    struct fixture *x = arg;
+    fixture_open(x);
+    ck_assert(ush_text_equal(save(x, "Race", 0), USH_T("new")));
+    ck_assert(ush_text_equal(save(x, "Race", 0), USH_T("unchanged")));
+    ck_assert(ush_text_equal(save(x, "Another race", 0), USH_T("error")));
+    ck_assert(ush_text_equal(save(x, "Robo Race", 1), USH_T("changed")));
+    ck_assert(ush_text_equal(save(x, "Robo Race", 1), USH_T("unchanged")));
+    ck_assert(ush_text_equal(save(x, "Race of robots", 1), USH_T("error")));
+    ck_assert(ush_text_equal(save(x, "Race of robots", 2), USH_T("changed")));
+    fixture_close(x);
+    return 0;
+}
+
+START_TEST(a_form_run_again_finds_what_it_did)
+{
+    run_over(_i, saving_story);
+}
+END_TEST
+
 static int collect(void *ctx, ush_text piece)
 {
     ush_buf_add(ctx, piece);
@@ -357,6 +396,7 @@ int main(void)
     tcase_add_loop_test(t, bad_rows_store_nothing, 0, 2);
     tcase_add_loop_test(t, import_beside_registrations, 0, 2);
     tcase_add_loop_test(t, sample, 0, 2);
+    tcase_add_loop_test(t, a_form_run_again_finds_what_it_did, 0, 2);
     tcase_add_loop_test(t, exports, 0, 2);
     pg_make();
     SRunner *runner = srunner_create(suite);
