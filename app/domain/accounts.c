@@ -4,8 +4,8 @@
  * Invariants:
  *  1. No token, code or password is stored or sent to the writer: only keyed hashes of random bits,
  *     and argon2id of passwords, made before the operation.
- *  2. There is always an active owner of the whole fest once there was one: changes of users take
- * turns, so what one has counted stays true until it is stored.
+ *  2. There is always an active owner of the whole fest once there was one: changes of users
+ *     take turns, so what one has counted stays true until it is stored.
  *  3. Whatever takes rights away ends the sessions in the same transaction: password, role, events
  *     and switching off a user, revoking a device.
  *  4. A one-time code becomes NULL by the statement that uses it, so it works once.

@@ -4,8 +4,7 @@
  *
  * Order of locks within every transaction, so that two never wait in a circle:
  *
- *   1. the turn of imports                 import.c only; that of users: accounts.c, and no other
- * lock
+ *   1. the turn of imports                 import.c only; that of users, accounts.c, stands alone
  *   2. seats rows, in ascending event id   the gate to all that belongs to an event: whoever
  *                                          changes its registrations, participants, schools or
  *                                          its row in events holds this first

@@ -11,10 +11,10 @@
  *
  * Invariants:
  *  1. Whatever two readers could take for different parts is refused: text before the first
- *     boundary or behind the last, a boundary that goes on as another word, one behind a bare LF or
- *     right behind the fields (is that line's end its own?), a line that continues, a parameter
- * twice or one that we do not know ("filename*"), a name with a backslash (is it an escape?),
- * Content-Transfer-Encoding (RFC 7578 §4.7 deprecates it).
+ *     boundary or behind the last, a boundary that goes on as another word, one behind a bare LF
+ *     or right behind the fields (is that line's end its own?), a line that continues, a
+ *     parameter twice or one that we do not know ("filename*"), a name with a backslash (is it an
+ *     escape?), Content-Transfer-Encoding (RFC 7578 §4.7 deprecates it).
  *  2. A body that ends before its last boundary gives no part that could be cut short: the part in
  *     which it ends is refused.
  *  3. The fields of a part are bounded, and so is the number of parts. Time is O(n): each byte of

@@ -15,8 +15,8 @@
  *  1. A schedule sees the same whether it is the first of a process or the thousandth; a schedule
  *     that is replayed alone takes the same way.
  *  2. Copying back gives the file a change counter that it cannot have reached, so SQLite drops the
- *     pages it remembers. The schema's own counter is that of the copy: statements stay valid, and
- * are prepared anew by SQLite itself if a schedule has changed the schema.
+ *     pages it remembers. The schema's own counter is that of the copy: statements stay valid,
+ *     and are prepared anew by SQLite itself if a schedule has changed the schema.
  *  3. A second database in memory at the same time is an ordinary one.
  *
  * Only for one thread, which is what `sim` has.
