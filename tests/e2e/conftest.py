@@ -233,6 +233,11 @@ class Fest:
                            " WHERE datname = current_database() AND pid <> pg_backend_pid()")
 
     def stop(self):
+        """Also a crowd that a failed test has left behind: it would go on for long."""
+        for pid in children_of(os.getpid()):
+            with contextlib.suppress(OSError):
+                if pathlib.Path(f"/proc/{pid}/comm").read_text() == "rush\n":
+                    os.kill(pid, signal.SIGKILL)
         for server in self.servers:
             server.stop()
 
