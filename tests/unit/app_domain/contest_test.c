@@ -2,8 +2,8 @@
  * contest_test.c - several servers on one PostgreSQL, all at everything at once.
  *
  * Processes that know nothing of each other register, cancel, promote, change capacities, cancel
- * events, import, correct, send again, count mails, and claim and end the jobs of it all, over a
- * few events and addresses, so that they meet all the time. Afterwards:
+ * events, import, correct, erase, send again, count mails, and claim and end the jobs of it all,
+ * over a few events and addresses, so that they meet all the time. Afterwards:
  *
  *  1. nobody has been in a circle of waits (the server counts deadlocks and logs each), and no
  *     operation has ended with an error: what meets waits its turn;
@@ -19,6 +19,8 @@
 
 #include "../sql/pg.h"
 #include "domain/announce.h"
+#include "domain/checkin.h"
+#include "domain/erase.h"
 #include "domain/mails.h"
 #include "jobs/jobs.h"
 
@@ -134,6 +136,14 @@ static int change_registration(struct contest *c, struct ush_arena *arena)
     return fest_change(&c->x->fest, &op_cancel, &in, &out, arena);
 }
 
+static int forget_somebody(struct contest *c, struct ush_arena *arena)
+{
+    struct change_result out;
+    const struct erase in = {
+        .registration = any_registration(c), .position = EVERYBODY, .actor = USH_T("test")};
+    return registration_erase(&c->x->fest, &in, &out, arena);
+}
+
 static int correct(struct contest *c, struct ush_arena *arena)
 {
     struct ush_faults faults;
@@ -225,10 +235,10 @@ static const struct act {
     int (*run)(struct contest *c, struct ush_arena *arena);
     unsigned of_1000;
 } acts[] = {
-    {"register", submit, 860},       {"change a registration", change_registration, 50},
+    {"register", submit, 855},       {"change a registration", change_registration, 50},
     {"correct", correct, 10},        {"change an event", change_event, 20},
     {"import", import_some, 2},      {"work", work, 50},
-    {"allow a mail", allow_mail, 8},
+    {"allow a mail", allow_mail, 8}, {"forget", forget_somebody, 5},
 };
 
 static int contestant(void *arg)
@@ -330,7 +340,11 @@ START_TEST(everything_at_once_from_several_processes)
     snprintf(sql, sizeof sql,
              "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()");
     ck_assert_str_eq(pg_ask(database, sql), "0");
-    ck_assert_int_eq(atoll(pg_ask(database, "SELECT count(*) FROM jobs WHERE state = 2")),
+    /* Erasing ends a job too, and takes what another has ended. */
+    ck_assert_int_ge(atoll(pg_ask(database, "SELECT count(*) FROM jobs WHERE state = 2")),
+                     all.jobs_ended);
+    ck_assert_int_le(atoll(pg_ask(database, "SELECT count(*) FROM jobs WHERE state = 2"
+                                            " AND note IS DISTINCT FROM 'erased'")),
                      all.jobs_ended);
     ck_assert_int_gt(all.jobs_ended, 0);
     ck_assert_int_le(all.mails_allowed, ADDRESSES * ALLOWED);

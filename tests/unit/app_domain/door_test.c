@@ -384,16 +384,75 @@ static int erasing_moves_the_waitlist(void *arg)
     return 0;
 }
 
+struct erasing {
+    struct fixture *x;
+    int64_t registration;
+};
+
+static int erase_it(void *arg)
+{
+    struct erasing *e = arg;
+    struct change_result result;
+    const struct erase in = {
+        .registration = e->registration, .position = EVERYBODY, .actor = USH_T("test")};
+    return registration_erase(&e->x->fest, &in, &result, &e->x->arena);
+}
+
+/* Whether a statement of another session works; it blocks, and nothing in it waits. */
+static bool other_does(PGconn *other, const char *sql)
+{
+    PGresult *r = PQexec(other, sql);
+    bool is_done = PQresultStatus(r) == PGRES_COMMAND_OK ||
+                   (PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) > 0);
+    PQclear(r);
+    return is_done;
+}
+
+/* Whoever locks several jobs does so in ascending id, whatever moved them about in the table. */
+static int erasing_waits_in_order(void *arg)
+{
+    struct fixture *x = arg;
+    struct ush_scope scope;
+    struct change_result result;
+    open_race(x);
+    struct erasing e = {x, enter(x, "Asha", "asha@school.example")};
+    if (strncmp(fixture_url, "postgresql:", 11) == 0) {
+        struct resend again = {.registration = e.registration, .actor = USH_T("test")};
+        ck_assert_int_eq(registration_resend(&x->fest, &again, &x->arena, &result), 0);
+        PGconn *other = PQconnectdb(fixture_url);
+        /* The first job lies behind the second now, also in the index. */
+        ck_assert(other_does(other, "UPDATE jobs SET state = 3, claim = 1 WHERE id = 1"));
+        ck_assert(other_does(other, "BEGIN"));
+        ck_assert(other_does(other, "SELECT 1 FROM jobs WHERE id = 1 FOR UPDATE"));
+        ush_scope_open(&scope, NULL);
+        ck_assert_int_eq(ush_spawn(&scope, erase_it, &e), 0);
+        while (!other_does(other, "SELECT 1 FROM pg_locks WHERE NOT granted"))
+            ck_assert_int_eq(ush_sleep(USH_MS), 0);
+        ck_assert(other_does(other, "SELECT 1 FROM jobs WHERE id = 2 FOR UPDATE NOWAIT"));
+        ck_assert(other_does(other, "COMMIT"));
+        PQfinish(other);
+        ck_assert_int_eq(ush_scope_close(&scope), 0);
+    }
+    ck_assert_int_eq(erase_it(&e), 0);
+    fixture_close(x);
+    return 0;
+}
+
 /* ---- all ------------------------------------------------------------------------------------- */
 
 static const struct story {
     const char *name;
     int (*body)(void *);
 } stories[] = {
-    {"accounts", accounts},       {"the last two owners", last_owners},
-    {"setup links", setup_links}, {"devices", devices},
-    {"the door", door},           {"many scanners", many_scanners},
-    {"forgetting", forgetting},   {"erasing moves the waitlist", erasing_moves_the_waitlist},
+    {"accounts", accounts},
+    {"the last two owners", last_owners},
+    {"setup links", setup_links},
+    {"devices", devices},
+    {"the door", door},
+    {"many scanners", many_scanners},
+    {"forgetting", forgetting},
+    {"erasing moves the waitlist", erasing_moves_the_waitlist},
+    {"erasing waits in order", erasing_waits_in_order},
 };
 
 START_TEST(story)
