@@ -194,7 +194,7 @@ static int session_change(struct fest *f, const char *what, int64_t user, ush_te
     in.token_key = hash_of(f, HASH_SESSION, token, key);
     bool pairs = !strcmp(what, "pair");
     in.other_key = hash_of(f, pairs ? HASH_PAIR : HASH_SESSION, other, second);
-    USH_TRY(storing_change(f, &op_session, &in, &result, arena));
+    USH_TRY(fest_store(f, &op_session, &in, &result, arena));
     return result.outcome == CHANGE_DONE ? 0 : USH_ENOTFOUND;
 }
 

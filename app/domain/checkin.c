@@ -132,7 +132,7 @@ int checkin_scan(struct fest *f, ush_text scan, struct checkin *in, struct check
     else
         ush_random(key, sizeof key);
     in->scan_key = (ush_text){(const char *)key, sizeof key};
-    return storing_change(f, &op_checkin, in, ret, arena);
+    return fest_store(f, &op_checkin, in, ret, arena);
 }
 
 struct door {

@@ -227,7 +227,7 @@ static int ask_database(struct fest *f, const struct event_entry *e, struct regi
                         struct ush_arena *arena, struct desk_answer *ret)
 {
     ush_random(&in->submit_id, sizeof in->submit_id);
-    USH_TRY(storing_change(f, &op_register, in, ret, arena));
+    USH_TRY(fest_store(f, &op_register, in, ret, arena));
     if (ret->outcome == SEATS_CONFIRMED || ret->outcome == SEATS_WAITLISTED)
         atomic_fetch_add(counter_of(f, in->event_id), 1);
     if (ret->outcome == SEATS_CONFIRMED || ret->outcome == SEATS_WAITLISTED || ret->resent)

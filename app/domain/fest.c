@@ -63,10 +63,20 @@ void fest_share(struct fest *f, struct fest_shared *shared)
     f->shared = shared;
 }
 
+int fest_store(struct fest *f, const struct ush_operation *op, const void *in, void *ret,
+               struct ush_arena *arena)
+{
+    int64_t from_ns = ush_now_ns();
+    int r = ush_change(f->db, op, in, ret, arena);
+    int64_t now_ns = ush_now_ns();
+    ush_times_add(&f->shared->storing, now_ns, now_ns - from_ns);
+    return r;
+}
+
 int fest_change(struct fest *f, const struct ush_operation *op, const void *in,
                 struct change_result *ret, struct ush_arena *arena)
 {
-    int rc = storing_change(f, op, in, ret, arena);
+    int rc = fest_store(f, op, in, ret, arena);
     events_forget(f);
     fest_wake_jobs(f);
     return rc;

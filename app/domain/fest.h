@@ -18,7 +18,6 @@
  *     verify.c    rows recounted against counters          transport.c  how it leaves
  *     accounts.c  users, sessions, devices                 checkin.c    letting people in
  *     audit.c     what was done, by whom and when          erase.c      forgetting people
- *     storing.c   how long storing takes
  *     stats.c     how the fest stands at this moment       questions.c  what an event asks
  *     announce.c  telling everybody about a change
  *
@@ -32,7 +31,6 @@
 #define DOMAIN_FEST_H
 
 #include "domain/settings.h"
-#include "domain/storing.h"
 #include "domain/tickets.h"
 #include "usher/jobs.h"
 #include "usher/sql.h"
@@ -43,7 +41,7 @@
 enum { FEST_COUNTERS = 256 };
 struct fest_shared {
     _Atomic uint64_t made[FEST_COUNTERS];
-    struct storing storing;
+    struct ush_times storing; /* until something was stored */
 };
 
 /* What one process knows of its fest. Made after the fork; one per loop. */
@@ -169,7 +167,12 @@ extern const struct ush_operation op_erase;      /* erase.h */
  * Never suspends. */
 void fest_wake_jobs(struct fest *f);
 
-/* ush_change for the operations of this floor from a process that serves: what it knows in memory
+/* ush_change whose time counts: from the moment a handler asks to the moment it knows, so with the
+ * wait for the writer, the batch and the disk. */
+int fest_store(struct fest *f, const struct ush_operation *op, const void *in, void *ret,
+               struct ush_arena *arena);
+
+/* fest_store for the operations of this floor from a process that serves: what it knows in memory
  * about the events is read anew afterwards. The same results as ush_change. May suspend. */
 int fest_change(struct fest *f, const struct ush_operation *op, const void *in,
                 struct change_result *ret, struct ush_arena *arena);

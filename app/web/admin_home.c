@@ -77,13 +77,13 @@ static int render(struct ush_request *rq, struct ush_arena *arena, struct ush_bu
     f.arena = arena;
     f.refresh_s = RELOAD_S;
     f.script = asset_live_js.path;
-    const struct home_numbers v = {.list = list,
-                                   .stats = &stats,
-                                   .server = server_totals_of(w),
-                                   .storing =
-                                       storing_last_minute(&w->fest.shared->storing, ush_now_ns()),
-                                   .who = caller_of(rq),
-                                   .now_ms = ush_wall_ms()};
+    const struct home_numbers v = {
+        .list = list,
+        .stats = &stats,
+        .server = server_totals_of(w),
+        .storing = ush_times_last_minute(&w->fest.shared->storing, ush_now_ns()),
+        .who = caller_of(rq),
+        .now_ms = ush_wall_ms()};
     write(out, &f, &v);
     return out->error ? out->error : arena->failed ? USH_ELIMIT : 0;
 }

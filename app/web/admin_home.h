@@ -11,7 +11,7 @@ struct home_numbers {
     const struct event_list *list;
     const struct fest_stats *stats;
     struct server_totals server;
-    struct storing_times storing;
+    struct ush_times_told storing;
     const struct caller *who;
     int64_t now_ms;
 };

@@ -85,7 +85,7 @@ int web_metrics(struct ush_request *rq)
                        (unsigned long long)t.status[k]);
     counter(&b, "usher_workers", "gauge", "Workers that serve.", workers.serving);
     counter(&b, "usher_worker_deaths_total", "counter", "Workers that died.", workers.died);
-    const struct storing_times s = storing_last_minute(&w->fest.shared->storing, ush_now_ns());
+    const struct ush_times_told s = ush_times_last_minute(&w->fest.shared->storing, ush_now_ns());
     ush_buf_printf(&b,
                    "# HELP usher_store_seconds Until something was stored, in the last minute.\n"
                    "# TYPE usher_store_seconds gauge\n"

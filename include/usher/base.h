@@ -310,6 +310,24 @@ void ush_time_format_http(int64_t wall_ms, char out[30]);
 /* Takes that and the two obsolete forms that RFC 9110 asks for. -EINVAL otherwise. */
 int ush_time_parse_http(ush_text t, int64_t *ret_wall_ms);
 
+/* ---- how long it took ----------------------------------------------------------------------- */
+
+/* Times of the last minute, zeroed at first; in shared memory any number of processes count. */
+enum { USH_TIMES_SLOTS = 7, USH_TIMES_STEPS = 104 }; /* up to 2^27 us: two minutes */
+struct ush_times {
+    struct {
+        _Atomic int64_t turn; /* which ten seconds these are */
+        _Atomic uint32_t counts[USH_TIMES_STEPS];
+    } slots[USH_TIMES_SLOTS];
+};
+struct ush_times_told {
+    uint64_t count;
+    int64_t half_us, most_us, all_us; /* what 50, 99 and 100 of a hundred did not exceed */
+};
+/* `now_ns` is ush_now_ns of any process of the host. Neither waits nor locks. */
+void ush_times_add(struct ush_times *t, int64_t now_ns, int64_t took_ns);
+struct ush_times_told ush_times_last_minute(const struct ush_times *t, int64_t now_ns);
+
 /* ---- log ---------------------------------------------------------------------------------- */
 
 enum ush_log_level { USH_LOG_ERROR, USH_LOG_WARN, USH_LOG_INFO, USH_LOG_DEBUG };

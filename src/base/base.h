@@ -6,6 +6,7 @@
  *     text.c      slices, numbers, UTF-8           settings.c  file, environment, options
  *     escape.c    HTML, JSON, percent, base 64/32  error.c     a sentence for each code
  *     map.c       text to pointer                  nearest.c   "did you mean"
+ *     times.c     how long it took lately
  *
  * Nothing here includes anything of another folder.
  */

@@ -1,8 +1,6 @@
 /*
- * How long storing took: what is told about times that are known.
+ * How long it took: what is told about times that are known.
  */
-#include "domain/storing.h"
-
 #include <check.h>
 #include <stdlib.h>
 
@@ -14,7 +12,7 @@ static const struct {
     struct {
         int64_t us, times, ago_s;
     } added[3];
-    struct storing_times told;
+    struct ush_times_told told;
 } cases[] = {
     {{{0}}, {0, 0, 0, 0}},
     {{{0, 1}}, {1, 0, 0, 0}},
@@ -41,12 +39,12 @@ static const struct {
 
 START_TEST(times_of_a_minute)
 {
-    static struct storing s;
+    static struct ush_times s;
     for (int k = 2; k >= 0; k--) /* the oldest first */
         for (int64_t i = 0; i < cases[_i].added[k].times; i++)
-            storing_add(&s, NOW - cases[_i].added[k].ago_s * (int64_t)USH_SECOND,
-                        cases[_i].added[k].us * 1000);
-    struct storing_times told = storing_last_minute(&s, NOW);
+            ush_times_add(&s, NOW - cases[_i].added[k].ago_s * (int64_t)USH_SECOND,
+                          cases[_i].added[k].us * 1000);
+    struct ush_times_told told = ush_times_last_minute(&s, NOW);
     ck_assert_uint_eq(told.count, cases[_i].told.count);
     ck_assert_int_eq(told.half_us, cases[_i].told.half_us);
     ck_assert_int_eq(told.most_us, cases[_i].told.most_us);
@@ -58,9 +56,9 @@ END_TEST
 START_TEST(no_time_is_told_too_low)
 {
     for (int64_t us = 1; us < 100000000; us += us / 7 + 1) {
-        struct storing s = {0};
-        storing_add(&s, NOW, us * 1000);
-        int64_t told = storing_last_minute(&s, NOW).all_us;
+        struct ush_times s = {0};
+        ush_times_add(&s, NOW, us * 1000);
+        int64_t told = ush_times_last_minute(&s, NOW).all_us;
         ck_assert_msg(told >= us && told <= us + us / 4, "%lld us told as %lld", (long long)us,
                       (long long)told);
     }
@@ -69,8 +67,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("storing");
-    TCase *tc = tcase_create("storing");
+    Suite *s = suite_create("times");
+    TCase *tc = tcase_create("times");
     tcase_add_loop_test(tc, times_of_a_minute, 0, USH_COUNT(cases));
     tcase_add_test(tc, no_time_is_told_too_low);
     suite_add_tcase(s, tc);
