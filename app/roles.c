@@ -121,7 +121,7 @@ int run_web(struct ush_worker *w, void *ctx)
     }
     web.fest.hints = NULL;
     close_wire(&wire);
-    stats_cache_fini(&web.stats);
+    ush_arena_fini(&web.stats.arena);
     server_close_fest(&web.fest);
     return r;
 }

@@ -124,8 +124,8 @@ const char *settings_outbox(const struct settings *s)
 size_t settings_schools(const struct settings *s)
 {
     size_t n = 1;
-    for (const char *at = s->schools; (at = strchr(at, ';')); at++)
-        n++;
+    for (const char *at = s->schools; *at; at++)
+        n += *at == ';';
     return n;
 }
 

@@ -119,11 +119,6 @@ int stats_take(struct fest *f, struct stats_cache *c, struct ush_arena *arena,
     return r < 0 || ret->at ? r : USH_ELIMIT;
 }
 
-void stats_cache_fini(struct stats_cache *c)
-{
-    ush_arena_fini(&c->arena);
-}
-
 struct event_stats stats_of(const struct fest_stats *s, int64_t event)
 {
     for (size_t i = 0; i < s->count; i++)

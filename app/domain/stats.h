@@ -28,11 +28,10 @@ struct fest_stats {
 /* The newest reading of a process, zeroed at first. */
 struct stats_cache {
     struct ush_mutex lock;  /* one reads, the others wait for it */
-    struct ush_arena arena; /* of `stats` */
+    struct ush_arena arena; /* of `stats`; ush_arena_fini at the end */
     struct fest_stats stats;
     int64_t fresh_until_ns;
 };
-void stats_cache_fini(struct stats_cache *c);
 /* At most two seconds old, or as old as fifty readings take. May suspend. */
 int stats_take(struct fest *f, struct stats_cache *c, struct ush_arena *arena,
                struct fest_stats *ret);

@@ -52,10 +52,10 @@ struct admin_frame admin_frame_of(struct ush_request *rq, ush_text title, const 
     return f;
 }
 
-int reply_page(struct ush_request *rq, int status, struct ush_buf *page)
+int reply_page(struct ush_request *rq, int status, struct ush_buf page)
 {
-    ush_text body = page->error ? USH_NONE : ush_arena_copy(rq->arena, ush_buf_text(page));
-    ush_buf_fini(page);
+    ush_text body = page.error ? USH_NONE : ush_arena_copy(rq->arena, ush_buf_text(&page));
+    ush_buf_fini(&page);
     if (!body.at)
         return USH_ELIMIT;
     ush_reply_header(rq, "Referrer-Policy", USH_T("same-origin"));

@@ -37,7 +37,7 @@ bool may(const struct caller *c, uint32_t access);
 /* The frame for a page of the entry `here`, with the notice of `?done=`. */
 struct admin_frame admin_frame_of(struct ush_request *rq, ush_text title, const char *here);
 /* Sends what was written; takes the buffer. */
-int reply_page(struct ush_request *rq, int status, struct ush_buf *page);
+int reply_page(struct ush_request *rq, int status, struct ush_buf page);
 /* 303 to the path built like printf. */
 int reply_done(struct ush_request *rq, const char *fmt, ...) USH_PRINTF(2, 3);
 /* The same with the outcome of a change in `?done=`: `done` when it was done. */
@@ -91,13 +91,8 @@ ush_text next_choice(ush_text *rest);
 /* The fault of a field of an organiser's form, or an absent text. */
 ush_text fault_of(const struct ush_faults *faults, const char *name);
 
-int web_login(struct ush_request *rq);
-int web_login_post(struct ush_request *rq);
-int web_logout(struct ush_request *rq);
-int web_setup(struct ush_request *rq);
-int web_setup_post(struct ush_request *rq);
-int web_pair(struct ush_request *rq);
-int web_pair_post(struct ush_request *rq);
+web_handler web_login, web_login_post, web_logout, web_setup, web_setup_post, web_pair,
+    web_pair_post;
 /* Hashes in the pool of its own; `hash` has room for PASSWORD_HASH_MAX. May suspend. */
 int hash_in_pool(struct ush_request *rq, ush_text password, char *hash);
 
@@ -107,64 +102,32 @@ int hash_in_pool(struct ush_request *rq, ush_text password, char *hash);
 int event_of_slug(struct ush_request *rq, struct event_entry *ret);
 extern const struct ush_record event_form_record, seats_form_record, promote_form_record,
     import_form_record;
-int web_admin_events(struct ush_request *rq);
-int web_admin_event(struct ush_request *rq);
-int web_admin_event_cancel_form(struct ush_request *rq);
-int web_admin_event_cancel(struct ush_request *rq);
-int web_admin_event_announce_form(struct ush_request *rq);
-int web_admin_event_announce(struct ush_request *rq);
-int web_admin_event_undo(struct ush_request *rq);
-int web_admin_seats(struct ush_request *rq);
-int web_admin_promote(struct ush_request *rq);
-int web_admin_event_new(struct ush_request *rq);
-int web_admin_event_edit(struct ush_request *rq);
-int web_admin_event_post(struct ush_request *rq);
-int web_admin_import(struct ush_request *rq);
-int web_admin_import_post(struct ush_request *rq);
+web_handler web_admin_events, web_admin_event, web_admin_event_cancel_form, web_admin_event_cancel,
+    web_admin_event_announce_form, web_admin_event_announce, web_admin_event_undo, web_admin_seats,
+    web_admin_promote, web_admin_event_new, web_admin_event_edit, web_admin_event_post,
+    web_admin_import, web_admin_import_post;
 
 /* ---- admin_people.c, admin_scan.c ------------------------------------------------------------ */
 
 extern const struct ush_record people_query_record, person_form_record, export_form_record,
     scan_query_record, scan_form_record;
-int web_admin_people(struct ush_request *rq);
-int web_admin_person(struct ush_request *rq);
-int web_admin_person_cancel(struct ush_request *rq);
-int web_admin_person_resend(struct ush_request *rq);
-int web_admin_person_reissue(struct ush_request *rq);
-int web_admin_person_export(struct ush_request *rq);
-int web_admin_person_erase(struct ush_request *rq);
-int web_admin_person_edit(struct ush_request *rq);
-int web_admin_person_edit_post(struct ush_request *rq);
-int web_admin_entry(struct ush_request *rq);
-int web_admin_entry_post(struct ush_request *rq);
-int web_admin_export(struct ush_request *rq);
-int web_admin_export_post(struct ush_request *rq);
-int web_admin_scan(struct ush_request *rq);
-int web_admin_scan_code(struct ush_request *rq);
-int web_admin_scan_post(struct ush_request *rq);
+web_handler web_admin_people, web_admin_person, web_admin_person_cancel, web_admin_person_resend,
+    web_admin_person_reissue, web_admin_person_export, web_admin_person_erase,
+    web_admin_person_edit, web_admin_person_edit_post, web_admin_entry, web_admin_entry_post,
+    web_admin_export, web_admin_export_post, web_admin_scan, web_admin_scan_code,
+    web_admin_scan_post;
 
 /* ---- admin_staff.c --------------------------------------------------------------------------- */
 
 extern const struct ush_record user_form_record, device_form_record, id_form_record,
     audit_query_record, person_erase_form_record;
-int web_admin_users(struct ush_request *rq);
-int web_admin_user_post(struct ush_request *rq);
-int web_admin_devices(struct ush_request *rq);
-int web_admin_device_post(struct ush_request *rq);
-int web_admin_device_revoke(struct ush_request *rq);
-int web_admin_audit(struct ush_request *rq);
-int web_admin_mail(struct ush_request *rq);
-int web_admin_mail_retry(struct ush_request *rq);
-int web_admin_mail_pause(struct ush_request *rq);
-int web_admin_mail_resume(struct ush_request *rq);
-int web_admin_privacy(struct ush_request *rq);
-int web_admin_privacy_person(struct ush_request *rq);
-int web_admin_privacy_due(struct ush_request *rq);
-int web_admin_privacy_export(struct ush_request *rq);
+web_handler web_admin_users, web_admin_user_post, web_admin_devices, web_admin_device_post,
+    web_admin_device_revoke, web_admin_audit, web_admin_mail, web_admin_mail_retry,
+    web_admin_mail_pause, web_admin_mail_resume, web_admin_privacy, web_admin_privacy_person,
+    web_admin_privacy_due, web_admin_privacy_export;
 
 /* ---- admin_home.c ---------------------------------------------------------------------------- */
 
-int web_admin(struct ush_request *rq);
-int web_admin_stream(struct ush_request *rq);
+web_handler web_admin, web_admin_stream;
 
 #endif

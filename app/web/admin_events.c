@@ -49,11 +49,9 @@ int web_admin_events(struct ush_request *rq)
         if (events_allow(c->account.events, e[i].event.id))
             e[n++] = e[i];
     struct admin_frame f = admin_frame_of(rq, USH_T("Events"), "/admin/events");
-    struct ush_buf b;
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_admin_events(&b, &f, e, n, ush_wall_ms());
+    struct ush_buf b = PAGE(page_admin_events, &f, e, n, ush_wall_ms());
     ush_arena_fini(&arena);
-    return reply_page(rq, 200, &b);
+    return reply_page(rq, 200, b);
 }
 
 /* ---- one event ------------------------------------------------------------------------------- */
@@ -63,7 +61,7 @@ enum asks { ASKS_NOTHING, ASKS_CANCEL, ASKS_ANNOUNCE };
 static int show_event(struct ush_request *rq, enum asks asks)
 {
     struct event_entry e;
-    struct ush_buf svg, b;
+    struct ush_buf svg;
     USH_TRY(event_of_slug(rq, &e));
     struct event_page_view v = {.event = &e,
                                 .now_ms = ush_wall_ms(),
@@ -81,10 +79,9 @@ static int show_event(struct ush_request *rq, enum asks asks)
     if (qr_svg(v.link, USH_T("QR code of the link to the event"), &svg) == 0)
         v.svg = ush_buf_text(&svg);
     struct admin_frame f = admin_frame_of(rq, e.event.title, "/admin/events");
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_admin_event(&b, &f, &v);
+    struct ush_buf b = PAGE(page_admin_event, &f, &v);
     ush_buf_fini(&svg);
-    return reply_page(rq, 200, &b);
+    return reply_page(rq, 200, b);
 }
 
 int web_admin_event(struct ush_request *rq)
@@ -304,10 +301,7 @@ static int show_form(struct ush_request *rq, int status, struct event_form_view 
                                   : USH_T("New event"),
                        "/admin/events");
     f.trouble = trouble;
-    struct ush_buf b;
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_admin_event_form(&b, &f, v);
-    return reply_page(rq, status, &b);
+    return reply_page(rq, status, PAGE(page_admin_event_form, &f, v));
 }
 
 int web_admin_event_new(struct ush_request *rq)
@@ -383,7 +377,7 @@ static int show_import(struct ush_request *rq, int status, const struct import_v
     struct ush_buf b;
     ush_buf_init(&b, IMPORT_PAGE_MAX);
     page_admin_import(&b, &f, v);
-    return reply_page(rq, status, &b);
+    return reply_page(rq, status, b);
 }
 
 int web_admin_import(struct ush_request *rq)

@@ -90,11 +90,11 @@ static int render(struct ush_request *rq, struct ush_arena *arena, struct ush_bu
 
 int web_admin(struct ush_request *rq)
 {
+    int r;
     struct ush_buf b;
     ush_buf_init(&b, PAGE_BYTES_MAX);
-    int r = render(rq, rq->arena, &b, page_admin_home);
-    if (r == 0)
-        return reply_page(rq, 200, &b);
+    if ((r = render(rq, rq->arena, &b, page_admin_home)) == 0)
+        return reply_page(rq, 200, b);
     ush_buf_fini(&b);
     return r;
 }

@@ -63,10 +63,7 @@ static int show_login(struct ush_request *rq, int status, const struct login_for
     struct admin_frame f =
         admin_frame_of(rq, trouble.at ? USH_T("Error: Log in") : USH_T("Log in"), "/admin/login");
     f.trouble = trouble;
-    struct ush_buf b;
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_admin_login(&b, &f, &v);
-    return reply_page(rq, status, &b);
+    return reply_page(rq, status, PAGE(page_admin_login, &f, &v));
 }
 
 int web_login(struct ush_request *rq)
@@ -146,10 +143,7 @@ static int show_setup(struct ush_request *rq, int status, const struct setup_for
 {
     const struct setup_view v = {form, rq->faults, ush_param(rq, "token")};
     struct admin_frame f = admin_frame_of(rq, USH_T("The first owner"), "/admin/setup");
-    struct ush_buf b;
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_admin_setup(&b, &f, &v);
-    return reply_page(rq, status, &b);
+    return reply_page(rq, status, PAGE(page_admin_setup, &f, &v));
 }
 
 int web_setup(struct ush_request *rq)
@@ -183,10 +177,7 @@ int web_setup_post(struct ush_request *rq)
 int web_pair(struct ush_request *rq)
 {
     struct admin_frame f = admin_frame_of(rq, USH_T("Use this phone for check-in"), "/admin/pair");
-    struct ush_buf b;
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_admin_pair(&b, &f, ush_param(rq, "code"));
-    return reply_page(rq, 200, &b);
+    return reply_page(rq, 200, PAGE(page_admin_pair, &f, ush_param(rq, "code")));
 }
 
 int web_pair_post(struct ush_request *rq)

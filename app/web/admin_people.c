@@ -86,10 +86,7 @@ int web_admin_people(struct ush_request *rq)
     }
     struct admin_frame f = admin_frame_of(rq, v.event ? event.event.title : USH_T("People"),
                                           v.event ? "/admin/events" : "/admin/people");
-    struct ush_buf b;
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_admin_people(&b, &f, &v, &w->fest);
-    return reply_page(rq, 200, &b);
+    return reply_page(rq, 200, PAGE(page_admin_people, &f, &v, &w->fest));
 }
 
 /* ---- one ------------------------------------------------------------------------------------- */
@@ -133,10 +130,7 @@ int web_admin_person(struct ush_request *rq)
     USH_TRY(audit_read(fest, &filter, rq->arena, &v.audit));
     struct admin_frame f =
         admin_frame_of(rq, ush_arena_printf(rq->arena, "Registration %s", v.code), "/admin/people");
-    struct ush_buf b;
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_admin_person(&b, &f, &v);
-    return reply_page(rq, 200, &b);
+    return reply_page(rq, 200, PAGE(page_admin_person, &f, &v));
 }
 
 int web_admin_person_cancel(struct ush_request *rq)
@@ -174,17 +168,22 @@ int web_admin_person_reissue(struct ush_request *rq)
     return send_again(rq, &(struct resend){.new_link = 1, .new_ticket = 1}, "reissued");
 }
 
+int note_export(struct ush_request *rq, int64_t registration)
+{
+    const struct audit_note note = {.actor = caller_of(rq)->actor,
+                                    .action = USH_T("export_person"),
+                                    .event_id = registration_event_of(registration),
+                                    .registration_id = registration};
+    return audit_write(&web_of(rq)->fest, &note, rq->arena);
+}
+
 /* What the law calls access (GDPR, article 15): handed on to whom it is about. */
 int web_admin_person_export(struct ush_request *rq)
 {
     struct registration_view reg;
     USH_TRY(open_person(rq, &reg));
     int64_t id = reg.registration.id;
-    const struct audit_note note = {.actor = caller_of(rq)->actor,
-                                    .action = USH_T("export_person"),
-                                    .event_id = registration_event_of(id),
-                                    .registration_id = id};
-    USH_TRY(audit_write(&web_of(rq)->fest, &note, rq->arena)); /* no copy without a trace */
+    USH_TRY(note_export(rq, id)); /* no copy without a trace */
     return reply_data_file(rq, &reg, short_code_of(&web_of(rq)->fest, id, rq->arena).at);
 }
 
@@ -223,12 +222,9 @@ static int show_form(struct ush_request *rq, int status, struct person_form_view
     struct admin_frame f =
         admin_frame_of(rq, v->is_new ? USH_T("Enter somebody") : USH_T("Correct the details"),
                        v->is_new ? "/admin/events" : "/admin/people");
-    struct ush_buf b;
     v->rows = (size_t)v->event->event.team_max - 1;
     f.trouble = trouble;
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_admin_person_form(&b, &f, v);
-    return reply_page(rq, status, &b);
+    return reply_page(rq, status, PAGE(page_admin_person_form, &f, v));
 }
 
 static int show_edit(struct ush_request *rq, int status, const struct registration_view *reg,
@@ -384,12 +380,9 @@ int web_admin_entry_post(struct ush_request *rq)
 int web_admin_export(struct ush_request *rq)
 {
     struct event_entry e;
-    struct ush_buf b;
     USH_TRY(event_of_slug(rq, &e));
     struct admin_frame f = admin_frame_of(rq, USH_T("Export"), "/admin/events");
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_admin_export(&b, &f, &e);
-    return reply_page(rq, 200, &b);
+    return reply_page(rq, 200, PAGE(page_admin_export, &f, &e));
 }
 
 static int add_piece(void *ctx, ush_text piece)

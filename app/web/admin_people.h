@@ -27,6 +27,8 @@ struct people_view {
     size_t count;
     ush_text path, next; /* of this list; the address of its next page or absent */
 };
+/* Notes that everything about a registration is handed on. May suspend. */
+int note_export(struct ush_request *rq, int64_t registration);
 /* "Gate B" of "device:Gate B", an address of "user:...". */
 static inline ush_text gate_words(ush_text gate)
 {

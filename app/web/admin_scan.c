@@ -60,7 +60,6 @@ static int show_scan(struct ush_request *rq, struct scan_view *v)
     struct event_list *list EVENTS_HELD = NULL;
     uint8_t bytes[SCAN_KEY_BYTES];
     char key[2 * SCAN_KEY_BYTES];
-    struct ush_buf b;
     USH_TRY(events_take(&w->fest, &list));
     ush_random(bytes, sizeof bytes);
     ush_base32_format(bytes, sizeof bytes, key);
@@ -71,10 +70,8 @@ static int show_scan(struct ush_request *rq, struct scan_view *v)
         v->event = event_find_id(list, registration_event_of(v->registration->registration.id));
     struct admin_frame f = admin_frame_of(rq, USH_T("Check-in"), "/admin/scan");
     f.script = asset_scan_js.path;
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_admin_scan(&b, &f, v);
     ush_reply_header(rq, "Permissions-Policy", USH_T("camera=(self)"));
-    return reply_page(rq, 200, &b);
+    return reply_page(rq, 200, PAGE(page_admin_scan, &f, v));
 }
 
 /* The chosen event as a list of one id; the caller's own events without a choice. */

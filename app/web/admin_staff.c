@@ -6,6 +6,7 @@
  * as a hash. So that answer is a page and not a redirect; a reload makes another device.
  */
 #include "web/admin_staff.h"
+#include "web/admin_people.h"
 
 #include "gen/pages.h"
 
@@ -55,15 +56,12 @@ static int show_users(struct ush_request *rq, int status, const struct user_form
     struct fest *fest = &web_of(rq)->fest;
     struct event_list *list EVENTS_HELD = NULL;
     struct ush_rows rows;
-    struct ush_buf b;
     USH_TRY(users_list(fest, rq->arena, &rows));
     USH_TRY(events_take(fest, &list));
     const struct users_view v = {rows.at, rows.count, form, faults, list};
     struct admin_frame f = admin_frame_of(rq, USH_T("Users"), "/admin/users");
     f.trouble = faults ? USH_T("Please look at the marked fields again.") : USH_NONE;
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_admin_users(&b, &f, &v);
-    return reply_page(rq, status, &b);
+    return reply_page(rq, status, PAGE(page_admin_users, &f, &v));
 }
 
 int web_admin_users(struct ush_request *rq)
@@ -122,7 +120,6 @@ static int show_devices(struct ush_request *rq, struct devices_view *v)
     struct fest *fest = &web_of(rq)->fest;
     struct event_list *list EVENTS_HELD = NULL;
     struct ush_rows rows;
-    struct ush_buf b;
     USH_TRY(devices_list(fest, rq->arena, &rows));
     USH_TRY(events_take(fest, &list));
     v->at = rows.at;
@@ -130,9 +127,7 @@ static int show_devices(struct ush_request *rq, struct devices_view *v)
     v->list = list;
     v->now_ms = ush_wall_ms();
     struct admin_frame f = admin_frame_of(rq, USH_T("Devices"), "/admin/devices");
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_admin_devices(&b, &f, v);
-    return reply_page(rq, 200, &b);
+    return reply_page(rq, 200, PAGE(page_admin_devices, &f, v));
 }
 
 int web_admin_devices(struct ush_request *rq)
@@ -185,16 +180,13 @@ int web_admin_audit(struct ush_request *rq)
     const struct audit_filter filter = {.before_id = q->before, .limit = PER_PAGE};
     struct event_list *list EVENTS_HELD = NULL;
     struct ush_rows rows;
-    struct ush_buf b;
     USH_TRY(audit_read(fest, &filter, rq->arena, &rows));
     USH_TRY(events_take(fest, &list));
     struct audit_view v = {rows.at, rows.count, 0, list, fest};
     if (rows.count == PER_PAGE)
         v.before = v.at[rows.count - 1].id;
     struct admin_frame f = admin_frame_of(rq, USH_T("Audit"), "/admin/audit");
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_admin_audit(&b, &f, &v);
-    return reply_page(rq, 200, &b);
+    return reply_page(rq, 200, PAGE(page_admin_audit, &f, &v));
 }
 
 /* ---- mail ------------------------------------------------------------------------------------ */
@@ -203,13 +195,10 @@ int web_admin_mail(struct ush_request *rq)
 {
     struct fest *fest = &web_of(rq)->fest;
     struct mail_view v;
-    struct ush_buf b;
     USH_TRY(mail_status(fest, rq->arena, &v.totals, &v.failed));
     USH_TRY(mail_pauses(fest, rq->arena, &v.pauses));
     struct admin_frame f = admin_frame_of(rq, USH_T("Mail"), "/admin/mail");
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_admin_mail(&b, &f, &v, fest);
-    return reply_page(rq, 200, &b);
+    return reply_page(rq, 200, PAGE(page_admin_mail, &f, &v, fest));
 }
 
 /* Notes who did something to the mails. */
@@ -262,14 +251,11 @@ int web_admin_mail_resume(struct ush_request *rq)
 static int show_privacy(struct ush_request *rq, int status, struct erasing_view *v)
 {
     struct web *w = web_of(rq);
-    struct ush_buf b;
     v->days = w->settings->retention_days;
     if (v->days)
         USH_TRY(erase_due(&w->fest, v->days, &v->due));
     struct admin_frame f = admin_frame_of(rq, USH_T("Privacy"), "/admin/privacy");
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_admin_privacy(&b, &f, v);
-    return reply_page(rq, status, &b);
+    return reply_page(rq, status, PAGE(page_admin_privacy, &f, v));
 }
 
 int web_admin_privacy(struct ush_request *rq)
@@ -302,14 +288,8 @@ int web_admin_privacy_export(struct ush_request *rq)
     if (rq->faults)
         return show_privacy(rq, 422, &v);
     USH_TRY(person_places(fest, in->email, rq->arena, &rows));
-    const struct place_of *p = rows.at;
-    for (size_t i = 0; i < rows.count; i++) {
-        const struct audit_note note = {.actor = caller_of(rq)->actor,
-                                        .action = USH_T("export_person"),
-                                        .event_id = registration_event_of(p[i].registration_id),
-                                        .registration_id = p[i].registration_id};
-        USH_TRY(audit_write(fest, &note, rq->arena));
-    }
+    for (size_t i = 0; i < rows.count; i++)
+        USH_TRY(note_export(rq, ((const struct place_of *)rows.at)[i].registration_id));
     return reply_person_file(rq, &rows);
 }
 

@@ -165,37 +165,29 @@ int web_data(struct ush_request *rq)
 USH_RECORD(own_data, OWN_DATA_FIELDS)
 USH_RECORD_DEFINE(own_data, OWN_DATA_FIELDS)
 
+/* A member (of a position above 0) is told about the member: what the lead typed besides, and the
+ * mails to the lead, are the lead's. */
 static int own_data_of(struct ush_request *rq, const struct registration_view *reg,
-                       struct own_data *ret)
+                       int64_t position, struct own_data *ret)
 {
     struct event_list *list EVENTS_HELD = NULL;
-    struct registration *registration = USH_NEW(rq->arena, struct registration);
+    struct registration *r = USH_NEW(rq->arena, struct registration);
     struct data_view v;
-    if (!registration)
+    if (!r)
         return USH_ELIMIT;
-    *registration = reg->registration;
+    *r = reg->registration;
     USH_TRY(read_data(rq, &list, reg, &v));
     *ret = (struct own_data){.event = v.event ? ush_arena_copy(rq->arena, v.event->event.slug)
                                               : USH_T(""),
-                             .registration = registration,
+                             .registration = r,
                              .people = {reg->people, reg->people_count},
                              .mails = v.mails,
                              .history = v.history};
-    return 0;
-}
-
-/* A member is told about the member: what the lead typed besides is the lead's. */
-static int member_data_of(struct ush_request *rq, const struct registration_view *reg,
-                          int64_t position, struct own_data *ret)
-{
-    struct registration_view own = *reg;
-    if (position <= 0 || (size_t)position >= reg->people_count)
-        return own_data_of(rq, reg, ret);
-    own.people += position;
-    own.people_count = 1;
-    own.registration.phone = own.registration.answers = USH_NONE;
-    USH_TRY(own_data_of(rq, &own, ret));
-    ret->mails = (struct ush_rows){0};
+    if (position > 0 && (size_t)position < reg->people_count) {
+        ret->people = (struct ush_rows){reg->people + position, 1};
+        ret->mails = (struct ush_rows){0};
+        r->phone = r->answers = USH_NONE;
+    }
     return 0;
 }
 
@@ -213,7 +205,7 @@ int reply_person_file(struct ush_request *rq, const struct ush_rows *places)
         return USH_ELIMIT;
     for (size_t i = 0; i < places->count; i++) {
         USH_TRY(registration_read(web_of(rq)->fest.db, p[i].registration_id, rq->arena, &reg));
-        USH_TRY(member_data_of(rq, &reg, p[i].position, &all[i]));
+        USH_TRY(own_data_of(rq, &reg, p[i].position, &all[i]));
     }
     const struct person_data out = {.registrations = {all, places->count}};
     ush_reply_header(rq, "Content-Disposition", USH_T("attachment; filename=\"person.json\""));
@@ -224,7 +216,7 @@ int reply_data_file(struct ush_request *rq, const struct registration_view *reg,
                     const char *file_name)
 {
     struct own_data out;
-    USH_TRY(own_data_of(rq, reg, &out));
+    USH_TRY(own_data_of(rq, reg, 0, &out));
     ush_reply_header(rq, "Content-Disposition",
                      ush_arena_printf(rq->arena, "attachment; filename=\"%s.json\"", file_name));
     return ush_reply_json(rq, 200, &own_data_record, &out);

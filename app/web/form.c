@@ -73,8 +73,6 @@ ush_text fault_words(struct ush_arena *arena, const struct ush_fault *fault)
 struct ush_rows schools_of(const struct settings *s, struct ush_arena *arena)
 {
     size_t n = 0;
-    if (!*s->schools)
-        return (struct ush_rows){0};
     ush_text *names = USH_NEW_N(arena, ush_text, settings_schools(s)), name;
     for (ush_text rest = ush_text_of(s->schools); names && rest.at;)
         if ((name = ush_text_trim(ush_text_cut(&rest, ';'))).len)

@@ -28,13 +28,12 @@ static struct frame frame_of(struct ush_request *rq, ush_text title)
 }
 
 /* Sends what was written; the buffer lives until the reply has been taken. */
-static int send_page(struct ush_request *rq, int status, struct ush_buf *b)
+static int send_page(struct ush_request *rq, int status, struct ush_buf page)
 {
-    int r = b->error ? b->error : 0;
-    ush_text body = r ? USH_NONE : ush_arena_copy(rq->arena, ush_buf_text(b));
-    ush_buf_fini(b);
-    if (r || !body.at)
-        return r ? r : USH_ELIMIT;
+    ush_text body = page.error ? USH_NONE : ush_arena_copy(rq->arena, ush_buf_text(&page));
+    ush_buf_fini(&page);
+    if (!body.at)
+        return USH_ELIMIT;
     return ush_reply(rq, status, "text/html; charset=utf-8", body);
 }
 
@@ -149,31 +148,26 @@ const char *mail_words(const struct registration_view *r)
 int reply_home(struct ush_request *rq, const struct home_view *v)
 {
     struct frame f = frame_of(rq, USH_T("Events"));
-    struct ush_buf b;
     f.url = ush_arena_printf(rq->arena, "%s/", web_of(rq)->settings->base_url);
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_home(&b, &f, v);
     ush_reply_header(rq, "Cache-Control", USH_T("no-cache"));
-    return send_page(rq, 200, &b);
+    return send_page(rq, 200, PAGE(page_home, &f, v));
 }
 
 int reply_event(struct ush_request *rq, const struct event_view *v)
 {
     const struct event *e = &v->event->event;
     struct frame f = frame_of(rq, e->title);
-    struct ush_buf b;
     f.summary = e->summary;
     f.url =
         ush_arena_printf(rq->arena, "%s/e/%.*s", web_of(rq)->settings->base_url, USH_PR(e->slug));
-    ush_buf_init(&b, PAGE_BYTES_MAX);
     if (event_state(v->event, v->now_ms) == EVENT_NOT_OPEN) {
         int64_t left_s = (v->event->seats.opens_at - v->now_ms) / 1000 + 1;
         f.refresh_s = left_s < REFRESH_BEFORE_OPENING_S ? (int)left_s : REFRESH_BEFORE_OPENING_S;
         f.script = asset_countdown_js.path;
     }
-    page_event(&b, &f, v);
     ush_reply_header(rq, "Cache-Control", USH_T("no-cache"));
-    return send_page(rq, event_state(v->event, v->now_ms) == EVENT_CANCELLED ? 410 : 200, &b);
+    int status = event_state(v->event, v->now_ms) == EVENT_CANCELLED ? 410 : 200;
+    return send_page(rq, status, PAGE(page_event, &f, v));
 }
 
 int reply_form(struct ush_request *rq, const struct form_view *v)
@@ -186,7 +180,6 @@ int reply_form(struct ush_request *rq, const struct form_view *v)
     struct frame f =
         frame_of(rq, ush_arena_printf(rq->arena, "%sRegister for %.*s", is_wrong ? "Error: " : "",
                                       USH_PR(v->event->event.title)));
-    struct ush_buf b;
     if (v->is_busy) /* spread, so that all who were turned away do not come back together */
         reply_retry_after(rq, 2000 + (int64_t)(ush_now_ns() / 1000 % 6000));
     /* May be kept for the back button, which has to bring back the same rid; never shared, and
@@ -196,9 +189,7 @@ int reply_form(struct ush_request *rq, const struct form_view *v)
     ush_reply_header(rq, "Referrer-Policy", USH_T("same-origin"));
     if (event_state(v->event, ush_wall_ms()) == EVENT_NOT_OPEN)
         f.script = asset_countdown_js.path;
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_form(&b, &f, &full);
-    return send_page(rq, v->status, &b);
+    return send_page(rq, v->status, PAGE(page_form, &f, &full));
 }
 
 int reply_ticket(struct ush_request *rq, const struct ticket_view *v)
@@ -226,66 +217,48 @@ int reply_ticket(struct ush_request *rq, const struct ticket_view *v)
     page_ticket(&b, &f, &full);
     ush_buf_fini(&link);
     ush_buf_fini(&svg);
-    return send_page(rq, 200, &b);
+    return send_page(rq, 200, b);
 }
 
 int reply_data(struct ush_request *rq, const struct data_view *v)
 {
     struct frame f = frame_of(rq, USH_T("What is stored about you"));
-    struct ush_buf b;
     f.is_private = true;
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_data(&b, &f, v);
-    return send_page(rq, 200, &b);
+    return send_page(rq, 200, PAGE(page_data, &f, v));
 }
 
 int reply_delete(struct ush_request *rq, const struct data_view *v)
 {
     struct frame f = frame_of(rq, USH_T("Delete?"));
-    struct ush_buf b;
     f.is_private = true;
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_delete(&b, &f, v);
-    return send_page(rq, 200, &b);
+    return send_page(rq, 200, PAGE(page_delete, &f, v));
 }
 
 int reply_find(struct ush_request *rq, const struct find_view *v)
 {
     struct frame f =
         frame_of(rq, v->fault.len ? USH_T("Error: Lost your ticket?") : USH_T("Lost your ticket?"));
-    struct ush_buf b;
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_find(&b, &f, v);
-    return send_page(rq, v->fault.len ? 422 : 200, &b);
+    return send_page(rq, v->fault.len ? 422 : 200, PAGE(page_find, &f, v));
 }
 
 int reply_privacy(struct ush_request *rq, const struct privacy_view *v)
 {
     struct frame f = frame_of(rq, USH_T("What happens to what you type"));
-    struct ush_buf b;
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_privacy(&b, &f, v);
-    return send_page(rq, 200, &b);
+    return send_page(rq, 200, PAGE(page_privacy, &f, v));
 }
 
 int reply_notice(struct ush_request *rq, const struct notice_view *v)
 {
     struct frame f = frame_of(rq, ush_text_of(v->title));
-    struct ush_buf b;
     f.is_private = true;
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_notice(&b, &f, v);
-    return send_page(rq, v->status, &b);
+    return send_page(rq, v->status, PAGE(page_notice, &f, v));
 }
 
 int reply_outbox(struct ush_request *rq, const struct outbox_line *lines, size_t n)
 {
     struct frame f = frame_of(rq, USH_T("Outbox"));
-    struct ush_buf b;
     f.is_private = true;
-    ush_buf_init(&b, PAGE_BYTES_MAX);
-    page_outbox(&b, &f, lines, n);
-    return send_page(rq, 200, &b);
+    return send_page(rq, 200, PAGE(page_outbox, &f, lines, n));
 }
 
 int reply_problem_page(struct ush_request *rq, const struct ush_problem *p, const char *detail)

@@ -11,6 +11,14 @@
 #include "web/web.h"
 
 enum { PAGE_BYTES_MAX = 1 << 20 };
+/* What a template makes of its arguments: PAGE(page_find, &f, v). It is for reply_page. */
+#define PAGE(template, ...)                                                                        \
+    ({                                                                                             \
+        struct ush_buf page_;                                                                      \
+        ush_buf_init(&page_, PAGE_BYTES_MAX);                                                      \
+        template(&page_, __VA_ARGS__);                                                             \
+        page_;                                                                                     \
+    })
 
 /* What the frame around every page shows. */
 struct frame {

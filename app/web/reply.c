@@ -117,22 +117,16 @@ static void member_time(struct ush_request *rq, const char *name, int64_t ms)
 
 const struct ush_problem *refusal_problem(const struct desk_answer *a)
 {
-    switch (a->outcome) {
-    case SEATS_FULL:
-        return &problem_sold_out;
-    case SEATS_ALREADY_REGISTERED:
-        return &problem_already_registered;
-    case SEATS_TEAM_TAKEN:
-        return &problem_team_taken;
-    case SEATS_SCHOOL_LIMIT:
-        return &problem_school_limit;
-    case SEATS_NOT_OPEN:
-        return &problem_not_open;
-    case SEATS_EVENT_CANCELLED:
-        return &problem_event_cancelled;
-    default:
-        return &problem_closed;
-    }
+    static const struct ush_problem *const kinds[] = {
+        [SEATS_FULL] = &problem_sold_out,
+        [SEATS_ALREADY_REGISTERED] = &problem_already_registered,
+        [SEATS_TEAM_TAKEN] = &problem_team_taken,
+        [SEATS_SCHOOL_LIMIT] = &problem_school_limit,
+        [SEATS_NOT_OPEN] = &problem_not_open,
+        [SEATS_EVENT_CANCELLED] = &problem_event_cancelled,
+    };
+    size_t i = (size_t)a->outcome;
+    return i < USH_COUNT(kinds) && kinds[i] ? kinds[i] : &problem_closed;
 }
 
 /* The members that programs want. */

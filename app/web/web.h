@@ -62,6 +62,9 @@ struct server_totals {
 };
 struct server_totals server_totals_of(const struct web *w);
 
+/* What answers the requests of a row. */
+typedef int web_handler(struct ush_request *rq);
+
 /* The rows, for the server and for `usher openapi`. */
 extern const struct ush_route web_routes[];
 extern const size_t web_route_count;
