@@ -2,12 +2,12 @@
 Nothing fails by it, no attempt is spent, and what waits survives the server."""
 
 import json
-import socket
 
 import pytest
 
 from conftest import at_most, wait_for
 from outbox import mails
+from private import free_port
 from test_mails_killed import MailServer
 
 FAR, SOON = "robo-race", "quiz"
@@ -119,9 +119,7 @@ def test_a_mail_server_that_has_had_enough(fest, sink):
 @pytest.mark.parametrize("scheme, says", [("smtp", "connect"), ("http", "Connection refused")])
 def test_a_mail_server_that_is_away(fest, tmp_path, scheme, says):
     """One mail knocks from time to time, none loses an attempt, and all go out when it is back."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = free_port()
     fest.add_event(SOON, 50)
     server = fest.serve("--workers", "1", env={
         "USHER_MAIL_URL": f"{scheme}://127.0.0.1:{port}", "USHER_LIMIT_ADDR": "off"})

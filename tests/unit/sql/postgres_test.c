@@ -3,6 +3,7 @@
  * TLS, deadlines that the server keeps, and a pooler in between. Over real servers.
  */
 #include <netinet/in.h>
+#include <sys/un.h>
 
 #include "../../slow.h"
 #include "notes.h"
@@ -184,15 +185,34 @@ PG_TEST(a_host_without_a_port_of_its_own_has_the_usual_one)
 
 /* ---- TCP and TLS ----------------------------------------------------------------------------- */
 
+/* As free_port of tests/e2e/private.py, by the same rules: beside the range from which the kernel
+ * gives ports, and held by name for as long as this process lives. */
 static int free_port(void)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof at;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    ck_assert(fd >= 0 && bind(fd, (struct sockaddr *)&at, n) == 0 &&
-              getsockname(fd, (struct sockaddr *)&at, &n) == 0);
-    close(fd);
-    return ntohs(at.sin_port);
+    int above = 0;
+    FILE *range = fopen("/proc/sys/net/ipv4/ip_local_port_range", "r");
+    ck_assert(range && fscanf(range, "%d", &above) == 1);
+    fclose(range);
+    for (;;) {
+        uint32_t dice;
+        ush_random(&dice, sizeof dice);
+        int port = 10000 + (int)(dice % (uint32_t)(above > 20000 ? above - 10000 : 10000));
+        struct sockaddr_in at = {.sin_family = AF_INET,
+                                 .sin_port = htons((uint16_t)port),
+                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct sockaddr_un name = {.sun_family = AF_UNIX};
+        int n = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "usher-test-port-%d", port);
+        int held = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        bool is_ours =
+            bind(held, (struct sockaddr *)&name,
+                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) == 0 &&
+            bind(fd, (struct sockaddr *)&at, sizeof at) == 0;
+        close(fd);
+        if (is_ours)
+            return port; /* `held` stays open */
+        close(held);
+    }
 }
 
 /* A certificate for "localhost", and for nothing else. */
