@@ -3,7 +3,8 @@
 `audit()` looks at the page that is open the way a checker of WCAG 2.2 AA does where a program can:
 names of controls (4.1.2), language and titles (2.4.2, 3.1.1), headings (1.3.1), contrast of text
 and of borders of controls (1.4.3, 1.4.11), width (1.4.10), target size (2.5.8), order of focus
-(2.4.3), and that a state is said in words (1.4.1). It returns sentences; none is what is wanted.
+(2.4.3), that a state is said in words (1.4.1), and that words stay whole. It returns sentences;
+none is what is wanted.
 """
 
 import base64
@@ -95,6 +96,15 @@ for (const e of document.querySelectorAll("input,select,textarea")) {
     const ratio = contrast(parts(getComputedStyle(e).borderTopColor), behind(e.parentElement));
     if (e.type !== "checkbox" && e.type !== "radio" && e.type !== "file" && ratio < 3)
         say(`its border has contrast ${ratio.toFixed(2)}`, e);
+}
+const pen = document.createElement("canvas").getContext("2d");
+for (const e of document.querySelectorAll("th,td,dt,h1,h2,label,button")) {
+    const style = getComputedStyle(e);
+    const room = e.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    pen.font = style.font;
+    for (const word of shown(e) && style.display !== "inline" ? e.innerText.split(/\W+/) : [])
+        if (word.length < 16 && pen.measureText(word).width > room + 2)
+            say(`the word ${word} is broken`, e);
 }
 for (const e of document.querySelectorAll(".state")) if (!e.textContent.trim())
     say("a state without words", e);
