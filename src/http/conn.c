@@ -272,7 +272,7 @@ enum ush__step ush__conn_pump(struct ush_conn *c)
     struct ush_http *h = c->http;
     for (int receives = 0;;) {
         struct ush__input *in = c->in;
-        if (c->gone || c->closing) {
+        if (c->gone || c->closing || h->is_cut) {
             ush__conn_end(c);
             return USH__GONE;
         }
@@ -418,6 +418,8 @@ void ush__conn_end(struct ush_conn *c)
         c->state = USH__LINGER; /* so that the flush leaves it to us */
         ush__output_flush(c->http);
     }
+    if (c->http->is_cut && c->box) /* a slow reader is not waited for any more */
+        c->gone = true;
     bool more = c->linger || c->unread || (c->in && c->in->at < c->in->len);
     ush__input_free(c);
     if (c->gone) {

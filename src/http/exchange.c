@@ -204,6 +204,8 @@ static void serve_one(struct ush__parcel *p, struct ush_arena *arena)
     ush_scope_open(&scope, &o);
     x.scope = &scope;
     c->x = &x;
+    if (c->http->is_cut)
+        ush_scope_cancel(&scope, USH_CANCEL_SHUTDOWN);
     int result = asks ? admit(&x) : call_handler(&x);
     x.scope = NULL;
     int cut = ush_cancelled();

@@ -364,6 +364,7 @@ struct ush_http {
     struct ush__networks trusted;
     struct ush_acceptor *acceptors; /* owned: o.listener_count */
     bool is_draining, is_full;
+    bool is_cut; /* the drain's time is over: what goes on is cancelled, nothing begins */
     struct ush_event ended; /* while draining: no connection is left */
 
     /* One request at a time is parsed; it is here until a task has taken it over. */

@@ -358,10 +358,11 @@ void ush__http_left(struct ush_http *h)
 enum ending { STREAMS, QUIET, ALL };
 
 /* Ends event streams, which have no end of their own; then what waits for nothing; then the rest,
- * whose handlers are cancelled. */
+ * whose handlers are cancelled. One that has not begun yet sees is_cut. */
 static void end_connections(struct ush_http *h, enum ending what)
 {
     ush__output_flush(h);
+    h->is_cut = what == ALL;
     for (size_t i = 0; i < USH__ADDRESS_BUCKETS; i++)
         USH_EACH_SAFE (&h->buckets[i], l) {
             struct ush_conn *c = USH_CONTAINER(l, struct ush_conn, in_bucket);

@@ -160,6 +160,25 @@ BOTH_TEST(drain_cancels_what_does_not_end)
     return 0;
 }
 
+/* What the end comes upon before its handler has begun, and what follows in the same pipeline, is
+ * cancelled like the others. */
+BOTH_TEST(drain_cancels_what_has_not_begun)
+{
+    struct site s;
+    open_site(&s, NULL);
+    int c = site_connect(&s);
+    say(c, GET("/gate") GET("/gate"));
+    while (s.stats.handlers == 0)
+        ush_yield();
+    ck_assert_int_eq(ush_http_drain(s.http, ush_now_ns()), -ETIMEDOUT);
+    ck_assert_uint_eq(s.stats.handlers, 0);
+    ck_assert_uint_eq(s.stats.connections, 0);
+    ck_assert_int_eq(hear(c)->status, 503);
+    ck_assert(hears_end(c));
+    ush_close(c);
+    return 0;
+}
+
 /* ---- listening ------------------------------------------------------------------------------ */
 
 BOTH_TEST(listener_is_served)
@@ -214,6 +233,7 @@ int main(void)
     both_add(tc, too_many_handlers_is_503_before_a_task);
     both_add(tc, drain_ends_idle_and_waits_for_handlers);
     both_add(tc, drain_cancels_what_does_not_end);
+    both_add(tc, drain_cancels_what_has_not_begun);
     both_add(tc, listener_is_served);
     suite_add_tcase(s, tc);
     return both_main(s);

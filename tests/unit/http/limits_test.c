@@ -522,6 +522,22 @@ BOTH_TEST(large_bodies_among_others)
     return site_close(&s);
 }
 
+/* Who is let in as the server ends has come too late: the body is not waited for. */
+BOTH_TEST(large_body_is_not_asked_for_at_the_end)
+{
+    struct site s;
+    open_asking(&s);
+    int c = site_connect(&s);
+    say(c, ANNOUNCE("/large", "X-Who: a\r\nContent-Length: 300000\r\n"));
+    while (s.stats.handlers == 0 && times_asked == 0)
+        ush_yield();
+    ck_assert_int_eq(ush_http_drain(s.http, ush_now_ns()), -ETIMEDOUT);
+    ck_assert_uint_eq(s.stats.connections, 0);
+    ck_assert(hears_end(c));
+    ush_close(c);
+    return 0;
+}
+
 /* Half-open requests in number: none of them costs a task. */
 BOTH_TEST(slow_clients_hold_no_stack)
 {
@@ -573,6 +589,7 @@ int main(void)
     both_add(tc, slow_clients_hold_no_stack);
     both_add(tc, large_body_is_asked_for_first);
     both_add(tc, large_bodies_among_others);
+    both_add(tc, large_body_is_not_asked_for_at_the_end);
     suite_add_tcase(s, tc);
     return both_main(s);
 }

@@ -251,6 +251,23 @@ BOTH_TEST(drain_ends_event_streams)
     return 0;
 }
 
+/* A reader that has stopped is not waited for once the end has come. */
+BOTH_TEST(drain_ends_a_stream_that_nobody_reads)
+{
+    struct site s;
+    open_site(&s);
+    int c = site_connect(&s);
+    say(c, GET("/endless"));
+    for (int before = -1; before < written || written == 0; ush_sleep(20 * USH_MS))
+        before = written;
+    ck_assert_int_eq(ush_http_drain(s.http, ush_now_ns()), -ETIMEDOUT);
+    ck_assert_int_eq(write_result, -ECANCELED);
+    ck_assert_uint_eq(s.stats.handlers, 0);
+    ck_assert_uint_eq(s.stats.connections, 0);
+    ush_close(c);
+    return 0;
+}
+
 int main(void)
 {
     Suite *s = suite_create("stream");
@@ -264,6 +281,7 @@ int main(void)
     both_add(tc, stream_ends_when_its_reader_leaves);
     both_add(tc, events_outlive_the_deadline);
     both_add(tc, drain_ends_event_streams);
+    both_add(tc, drain_ends_a_stream_that_nobody_reads);
     suite_add_tcase(s, tc);
     return both_main(s);
 }
