@@ -27,6 +27,7 @@ import pytest
 import private
 from browser import Browser
 from conftest import ENVIRON, ROOT, USHER, Reply, Server, wait_for
+from organiser import add_user, log_in
 from outbox import mails
 from test_rush import RACE, Rush
 
@@ -328,6 +329,19 @@ def test_the_limit_of_bodies_is_ours(fest, deploy):
             got = server.request("POST", "/register", body, {
                 "Content-Type": "application/json", "Idempotency-Key": "the-same-person"})
             assert got.status == status, (size, got.text)
+
+
+def test_a_large_file_of_events(fest, deploy):
+    """It comes through for an organiser; a stranger's is refused before Usher has received it, and
+    the answer comes through, too."""
+    d = deploy()
+    owner = log_in(d.site, add_user(fest, "owner"))
+    form = owner.open("/admin/events/import").form("Check")
+    rows = "".join(f"e-{i},Event,2031-03-14 10:00,{'x' * 4900}\n" for i in range(1000))
+    file = ("events.csv", b"slug,title,starts,description\n" + rows.encode())
+    assert "1000 new" in owner.submit(form, upload=file, step="check").text
+    refused = Browser(d.site).send(form, upload=file, step="check")
+    assert refused.status == 401 and "log in" in refused.text
 
 
 @pytest.mark.on("sqlite", "postgresql")
