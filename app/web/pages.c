@@ -83,6 +83,26 @@ const char *state_class(const struct event_entry *e, int64_t now_ms)
     }
 }
 
+static ush_text range_words(struct ush_arena *arena, const char *what, int64_t min, int64_t max)
+{
+    long long from = min, to = max;
+    return !from && !to ? USH_NONE
+           : !to        ? ush_arena_printf(arena, "%s from %lld", what, from)
+           : !from      ? ush_arena_printf(arena, "%s up to %lld", what, to)
+           : from == to ? ush_arena_printf(arena, "%s %lld", what, to)
+                        : ush_arena_printf(arena, "%s %lld to %lld", what, from, to);
+}
+
+ush_text who_words(struct ush_arena *arena, const struct event *e)
+{
+    ush_text grades = range_words(arena, "grades", e->grade_min, e->grade_max);
+    if (!ush_text_equal(e->kind, USH_T("team")))
+        return grades;
+    ush_text teams = range_words(arena, "teams of", e->team_min, e->team_max);
+    return ush_arena_printf(arena, "%.*s%s%.*s", USH_PR(teams), grades.len ? ", " : "",
+                            USH_PR(grades));
+}
+
 const char *band_words(const struct event_entry *e, int64_t now_ms)
 {
     if (event_state(e, now_ms) != EVENT_OPEN)

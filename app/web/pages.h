@@ -40,6 +40,8 @@ ush_text event_when(struct ush_arena *arena, const struct event *e, int64_t wall
 /* "Open", "Opens Fri 13 Mar 2026, 18:00", "Waitlist", …: a state in words, and its colour class. */
 ush_text state_words(struct ush_arena *arena, const struct event_entry *e, int64_t now_ms);
 const char *state_class(const struct event_entry *e, int64_t now_ms);
+/* Who may enter: "teams of 2 to 3, grades 5 to 12"; absent where everybody may alone. */
+ush_text who_words(struct ush_arena *arena, const struct event *e);
 /* "many places", "few places", …; empty when that says nothing. */
 const char *band_words(const struct event_entry *e, int64_t now_ms);
 /* "2 days 3 hours", "5 minutes", "40 seconds": the two largest units, rounded up. */

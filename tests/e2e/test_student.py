@@ -156,8 +156,9 @@ def test_private_links_of_nobody(race):
 
 def test_categories_and_search(fest, race):
     fest.add_event("quiz", 5, category="Minds & Words", summary="Forty questions")
-    fest.add_event("art", 5, category="Arts")
+    fest.add_event("art", 5, category="Arts", kind="team", team_min=2, team_max=2, grade_min=5)
     home = wait_for("both", lambda: (p := race.open("/")) and "Arts" in p.text and p)
+    assert home.text.count("For ") == 1 and "For teams of 2, grades from 5" in home.text
     titles = lambda page: {t for h, t in page.links if h.startswith("/e/")}
     assert len(titles(home)) == 3
     assert titles(race.open(home.link("Minds & Words"))) == {"Quiz"}
