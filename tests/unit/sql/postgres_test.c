@@ -327,7 +327,7 @@ static pid_t start_pooler(int port)
     const struct passwd *who = getuid() == 0 ? getpwnam("postgres") : NULL;
     if (who && (setgroups(0, NULL) < 0 || setgid(who->pw_gid) < 0 || setuid(who->pw_uid) < 0))
         pg_die("setuid");
-    prctl(PR_SET_PDEATHSIG, SIGQUIT);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (chdir(pg.folder) < 0)
         pg_die(pg.folder);
     execlp("/usr/sbin/pgbouncer", "pgbouncer", "-q", "pooler.ini", (char *)NULL);
@@ -359,7 +359,7 @@ PG_TEST(behind_a_pooler_with_unnamed_statements)
                      2);
     ush_db_close(db[0]);
     ush_db_close(db[1]);
-    kill(pooler, SIGQUIT);
+    kill(pooler, SIGTERM);
     waitpid(pooler, NULL, 0);
     return 0;
 }
