@@ -188,6 +188,7 @@ static int take_result(struct ush__pg *s, const struct ush__pg_way *way, PGresul
     switch (PQresultStatus(result)) {
     case PGRES_PIPELINE_SYNC:
         assert(way->kind == USH__PG_SYNC);
+        s->skips_for = 0;
         break;
     case PGRES_COMMAND_OK:
     case PGRES_TUPLES_OK:
@@ -205,14 +206,12 @@ static int take_result(struct ush__pg *s, const struct ush__pg_way *way, PGresul
         } else if (way->sink)
             r = ush__pg_take_rows(s, way, result);
         break;
-    case PGRES_PIPELINE_ABORTED:
-        if (way->kind == USH__PG_PREPARE)
-            ush__pg_prepared_is(way->prepared, false);
-        break;
     default:
         if (way->kind == USH__PG_PREPARE)
             ush__pg_prepared_is(way->prepared, false);
-        r = code_of(s, way, result);
+        if (PQresultStatus(result) != PGRES_PIPELINE_ABORTED)
+            s->skips_for = code_of(s, way, result);
+        r = s->skips_for; /* that one may be left, but a COMMIT that was skipped has failed */
         if (!way->is_left)
             s->failure = r;
     }

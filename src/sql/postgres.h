@@ -53,6 +53,7 @@ struct ush__pg {
     enum { USH__PG_IDLE, USH__PG_ASKED, USH__PG_BEGUN } state; /* ASKED: BEGIN goes with the next */
     uint32_t depth;                                            /* savepoints */
     int failure; /* the server takes nothing more before the end of the savepoint or transaction */
+    int skips_for;   /* the failure for which the server skips what lies before the next Sync */
     bool must_rerun; /* the transaction is lost through no fault of its own */
 
     struct ush__pg_way ways[USH__PG_WAYS];

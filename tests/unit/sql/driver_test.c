@@ -505,6 +505,37 @@ DRIVER_TEST(what_is_not_waited_for_fails_with_its_savepoint)
     return 0;
 }
 
+/* Nor is it forgotten over a statement that could not even be sent: nothing is stored, and nobody
+ * is told that something was. */
+static int forgets_run(struct ush_tx *tx, const void *in __attribute__((unused)),
+                       void *out __attribute__((unused)))
+{
+    struct count_row row;
+    USH_TRY(ush_exec_later(tx, &note_add_later, USH_VALUES((int64_t)2)));
+    USH_TRY(ush_exec_later(tx, &note_add_later, USH_VALUES((int64_t)1)));
+    static const struct ush_statement by_body = {"by body",
+                                                 "SELECT key AS n FROM notes WHERE body = $1"};
+    ush_one(tx, &by_body, &count_row_record, &row, USH_VALUES(USH_T("a\0b")));
+    return 7;
+}
+
+DRIVER_TEST(what_is_not_waited_for_fails_behind_another_failure)
+{
+    static const struct ush_operation later = {"later", &count_row_record, .run = later_run},
+                                      forgets = {"forgets", &count_row_record, .run = forgets_run};
+    static const struct ush_operation *const operations[] = {&later, &forgets, NULL};
+    int error = 0;
+    struct ush_db_options o = {arg, USH_DB_LOCAL, operations};
+    struct ush_db *db = ush_db_open(&o, &error);
+    struct count_row in = {1, 1};
+    ck_assert_int_eq(ush_migrate(db, &(struct ush_migrate_options){notes_migrations, 1}), 1);
+    ck_assert_int_eq(ush_change(db, &later, &in, NULL, ush_task_arena()), 0);
+    ck_assert_int_lt(ush_change(db, &forgets, &in, NULL, ush_task_arena()), 0);
+    ck_assert_int_eq(notes_stored(db), 4);
+    ush_db_close(db);
+    return 0;
+}
+
 /* A constraint that is looked at only by COMMIT fails one operation, not its batch. */
 static const struct ush_migration deferred[] = {
     {1, "deferred",
@@ -565,6 +596,7 @@ int main(void)
     tcase_add_loop_test(tc, one_bad_input_makes_the_others_run_one_by_one, 0, DRIVERS);
     tcase_add_loop_test(tc, a_savepoint_undoes_only_what_is_in_it, 0, DRIVERS);
     tcase_add_loop_test(tc, what_is_not_waited_for_fails_with_its_savepoint, 0, DRIVERS);
+    tcase_add_loop_test(tc, what_is_not_waited_for_fails_behind_another_failure, 0, DRIVERS);
     tcase_add_loop_test(tc, a_conflict_at_commit_is_its_own_operations, 0, DRIVERS);
     suite_add_tcase(s, tc);
     tc = tcase_create("mistakes");
