@@ -33,7 +33,7 @@
 
 enum {
     RECEIVES = 4,
-    LINGER_RECEIVES = 16, /* half a megabyte at once is a flood */
+    LINGER_RECEIVES = 16, /* half a megabyte, and others are heard */
 };
 
 /* ---- admission ------------------------------------------------------------------------------ */
@@ -328,16 +328,24 @@ void ush__conn_go_on(struct ush_conn *c)
 
 /* ---- events and ends ------------------------------------------------------------------------ */
 
+/* In LINGER, which begins anew when the connection has given way: so it may take twice as long. */
 static void read_out(struct ush_conn *c)
 {
     for (int i = 0; i < LINGER_RECEIVES; i++) {
         ssize_t n = ush_recv_now(c->fd, c->http->scratch_bytes, USH__SCRATCH_BYTES);
+        if (n == -EAGAIN && ush_list_is_empty(&c->timeout.link))
+            ush__conn_enter(c, USH__LINGER);
         if (n == -EAGAIN)
             return;
-        if (n <= 0)
-            break;
+        if (n <= 0) {
+            ush__conn_free(c);
+            return;
+        }
     }
-    ush__conn_free(c);
+    if (ush_now_ns() - c->linger_ns < USH__LINGER_MS * (int64_t)USH_MS)
+        ush__conn_give_way(c);
+    else
+        ush__conn_free(c);
 }
 
 /* The event of a connection; also called in the next turn for one that gave way. */
@@ -428,6 +436,7 @@ void ush__conn_end(struct ush_conn *c)
         c->linger = more;
         ush__conn_enter(c, USH__WRITING);
     } else if (more && !c->hung_up && ush_shutdown_write(c->fd) == 0) {
+        c->linger_ns = ush_now_ns();
         ush__conn_enter(c, USH__LINGER);
         read_out(c);
     } else {

@@ -176,7 +176,10 @@ struct ush_conn {
     struct ush__box *box;    /* owned; reply bytes that the socket had no room for; NULL = none */
     struct ush__exchange *x; /* on the task's stack; in HANDLER */
     struct ush__ip ip;       /* of the peer; zero for a Unix socket */
-    int64_t born_ns;
+    union {
+        int64_t born_ns;
+        int64_t linger_ns; /* when LINGER began */
+    };
     int fd;
     uint32_t requests;
 

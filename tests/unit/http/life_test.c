@@ -1,6 +1,8 @@
 /*
  * life_test.c - deadlines, clients that leave, overload, draining, listening.
  */
+#include <unistd.h>
+
 #include "served.h"
 
 /* ---- deadlines, clients that leave, overload ------------------------------------------------ */
@@ -223,6 +225,41 @@ BOTH_TEST(listener_is_served)
     return 0;
 }
 
+/* What a refused client still sends is read, however fast it comes: else the answer is lost. */
+static int upload(void *at)
+{
+    static const char head[] = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 8000000\r\n\r\n";
+    static char body[8000000], reply[13];
+    const struct ush_address *to = at;
+    int c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), r = -1;
+    if (connect(c, (const struct sockaddr *)&to->storage, to->len) == 0 &&
+        send(c, head, sizeof head - 1, MSG_NOSIGNAL) > 0 &&
+        send(c, body, sizeof body, MSG_NOSIGNAL) == (ssize_t)sizeof body &&
+        recv(c, reply, 12, MSG_WAITALL) == 12)
+        r = atoi(reply + 9);
+    close(c);
+    return r;
+}
+
+BOTH_TEST(refused_upload_over_tcp_hears_why)
+{
+    if (ush_is_sim())
+        return 0;
+    struct ush_address at;
+    char text[32];
+    ck_assert_int_eq(ush_address_parse(USH_T("127.0.0.1:0"), &at), 0);
+    int listener = ush_listen_at(&at);
+    snprintf(text, sizeof(text), "127.0.0.1:%d", ush_listener_port(listener));
+    ush_address_parse(ush_text_of(text), &at);
+    struct site s;
+    open_site(&s, &(struct ush_http_options){.listeners = &listener, .listener_count = 1});
+    for (int i = 0; i < 10; i++)
+        ck_assert_int_eq(ush_offload(ush_blocking_pool(), upload, &at), 413);
+    site_close(&s);
+    ush_close(listener);
+    return 0;
+}
+
 int main(void)
 {
     Suite *s = suite_create("life");
@@ -234,6 +271,7 @@ int main(void)
     both_add(tc, drain_ends_idle_and_waits_for_handlers);
     both_add(tc, drain_cancels_what_does_not_end);
     both_add(tc, drain_cancels_what_has_not_begun);
+    both_add(tc, refused_upload_over_tcp_hears_why);
     both_add(tc, listener_is_served);
     suite_add_tcase(s, tc);
     return both_main(s);
