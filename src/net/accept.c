@@ -28,14 +28,18 @@ enum {
 };
 
 static void on_ready(void *ctx, unsigned events);
+static void on_alarm(struct ush_alarm *alarm);
 
+/* A worker that does not watch accepts nobody, so it is tried until it succeeds. */
 static void watch(struct ush_acceptor *a)
 {
     if (a->is_watching || a->paused)
         return;
     int r = ush_listener_watch(a->o.listener, on_ready, a);
-    if (r < 0)
+    if (r < 0) {
         ush_error("accept.watch", "cannot watch listener %d: %s", a->o.listener, ush_error_text(r));
+        ush_alarm_set(&a->alarm, ush_now_ns() + SHORTAGE_MS * (int64_t)USH_MS, on_alarm);
+    }
     a->is_watching = r >= 0;
 }
 

@@ -189,6 +189,37 @@ BOTH_TEST(all_connections_are_accepted)
     return 0;
 }
 
+/* What cannot be watched now is tried again: here its number is nobody's for a while. */
+static int unwatchable_body(void *unused __attribute__((unused)))
+{
+    struct ush_address at;
+    struct door d = {0};
+    int listener = open_listener(&at), aside = dup(listener);
+    struct ush_acceptor_options o = {.listener = listener, .accepted = on_accepted, .ctx = &d};
+    ck_assert_int_eq(ush_acceptor_start(&d.acceptor, &o), 0);
+    ush_acceptor_pause(&d.acceptor);
+    close(listener);
+    ush_acceptor_resume(&d.acceptor);
+    ck_assert(!d.acceptor.is_watching);
+    ck_assert_int_eq(dup2(aside, listener), listener);
+    int c = ush_connect(&at);
+    ck_assert_int_ge(c, 0);
+    while (d.accepted < 1)
+        ush_sleep(USH_MS);
+    ush_acceptor_pause(&d.acceptor);
+    ush_close(c);
+    close(listener);
+    close(aside);
+    return 0;
+}
+
+START_TEST(a_listener_that_cannot_be_watched_is_tried_again)
+{
+    struct ush_loop_options o = {.backend = USH_BACKEND_EPOLL};
+    ck_assert_int_eq(ush_run(&o, unwatchable_body, NULL), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("net");
@@ -198,6 +229,7 @@ int main(void)
     tcase_add_test(tc, unix_path_is_replaced_only_when_dead);
     both_add(tc, names_are_resolved);
     both_add(tc, all_connections_are_accepted);
+    tcase_add_test(tc, a_listener_that_cannot_be_watched_is_tried_again);
     suite_add_tcase(s, tc);
     return both_main(s);
 }
