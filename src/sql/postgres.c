@@ -319,9 +319,12 @@ static int pg_commit(struct ush__session *base)
 static void pg_rollback(struct ush__session *base)
 {
     struct ush__pg *s = ush__pg_of(base);
-    if (s->state == USH__PG_BEGUN && !base->is_broken && sync_up(s) == 0 &&
-        ush__pg_write(s, &rollback, &plain) == 0 && sync_up(s) == 0)
-        ush__pg_give_up(s, 0); /* invariant 3 */
+    if (s->state == USH__PG_BEGUN && !base->is_broken) {
+        if (sync_up(s) == 0 && ush__pg_write(s, &rollback, &plain) == 0 && sync_up(s) == 0)
+            ush__pg_give_up(s, 0); /* invariant 3 */
+        else
+            base->is_broken = true; /* or the next one would find itself in this transaction */
+    }
     s->state = USH__PG_IDLE;
     s->failure = 0;
 }
