@@ -9,8 +9,6 @@
  */
 #include "domain/people.h"
 
-#include <ctype.h>
-
 #include "domain/form.h"
 #include "domain/mails.h"
 #include "domain/places.h"
@@ -84,7 +82,8 @@ int registration_open(struct fest *f, ush_text manage_token, struct ush_arena *a
     return manage_token_fits(&f->keys, &token, ret->registration.manage_rev) ? 0 : USH_ENOTFOUND;
 }
 
-/* "%text%" in lower case, with the wildcards of LIKE escaped; empty for no text. */
+/* "%text%" with the wildcards of LIKE escaped; empty for no text. The database puts it into lower
+ * case as it does the names: not each knows letters beyond ASCII. */
 static ush_text pattern_of(ush_text text, struct ush_arena *arena)
 {
     if (!text.len)
@@ -97,7 +96,7 @@ static ush_text pattern_of(ush_text text, struct ush_arena *arena)
     for (size_t i = 0; i < text.len; i++) {
         if (text.at[i] == '%' || text.at[i] == '_' || text.at[i] == '\\')
             at[n++] = '\\';
-        at[n++] = (char)tolower((unsigned char)text.at[i]);
+        at[n++] = text.at[i];
     }
     at[n++] = '%';
     return (ush_text){at, n};

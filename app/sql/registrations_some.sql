@@ -4,7 +4,8 @@ SELECT r.id, r.status, r.ticket_rev, r.manage_rev, r.team_name, r.school, r.phon
        r.cancel_reason, r.resent_at, r.erased_at, p.name AS lead_name, p.email AS lead_email
   FROM registrations r JOIN participants p ON p.registration_id = r.id AND p.position = 0
  WHERE r.id > $1 AND r.id < $2 AND ($3 = 0 OR r.status = $3)
-   AND ($4 = '' OR lower(p.name) LIKE $4 ESCAPE '\' OR lower(p.email) LIKE $4 ESCAPE '\'
-        OR lower(r.school) LIKE $4 ESCAPE '\' OR lower(r.team_name) LIKE $4 ESCAPE '\')
+   AND ($4 = '' OR lower(p.name) LIKE lower($4) ESCAPE '\'
+        OR lower(p.email) LIKE lower($4) ESCAPE '\' OR lower(r.school) LIKE lower($4) ESCAPE '\'
+        OR lower(r.team_name) LIKE lower($4) ESCAPE '\')
  ORDER BY r.id
  LIMIT $5

@@ -519,6 +519,16 @@ STORY(lists_and_searches)
     ck_assert_int_eq(registrations_list(x->fest.db, &f, &x->arena, &rows), 1);
     f.text = USH_T("s%4");
     ck_assert_int_eq(registrations_list(x->fest.db, &f, &x->arena, &rows), 0);
+    struct change_result out;
+    struct ush_faults faults;
+    ush_faults_init(&faults, &x->arena);
+    const struct edit_request rq = {.registration = ((INT64_C(1) << 32) | 1),
+                                    .form = {.name = USH_T("Élodie"), .email = USH_T("s_0@x.in")},
+                                    .by_organiser = true,
+                                    .actor = USH_T("test")};
+    ck_assert_int_eq(registration_edit(&x->fest, &rq, &x->arena, &faults, &out), 0);
+    f.text = USH_T("Élo"); /* as it is written */
+    ck_assert_int_eq(registrations_list(x->fest.db, &f, &x->arena, &rows), 1);
     f = (struct registration_filter){.limit = 2};
     ck_assert_int_eq(registrations_list(x->fest.db, &f, &x->arena, &rows), 2);
     f.after_id = ((struct registration *)rows.at)[1].id;
