@@ -171,8 +171,15 @@ static int undo_run(struct ush_tx *tx, const void *input, void *output)
     int64_t after = registration_make_id(l.event.id, 0);
     USH_TRY(ush_exec(tx, &sql_announce_undo,
                      USH_VALUES(after, registration_make_id(l.event.id + 1, 0), tx->now_ms)));
-    if (l.seats.gate == GATE_CANCELLED)
+    if (l.seats.gate == GATE_CANCELLED) {
+        /* Places that were given back meanwhile were left empty: nobody moves up into what is off.
+         */
+        l.seats.gate = GATE_CLOSED;
+        if (waiting_moves(tx, &l.seats))
+            USH_TRY(out->promoted = waiting_promote(tx, &l.seats, INT64_MAX));
+        out->taken = l.seats.taken;
         USH_TRY(store_status(tx, &l, GATE_CLOSED, "published"));
+    }
     out->outcome = CHANGE_DONE;
     return note(tx, in, &l, "undo");
 }

@@ -316,6 +316,22 @@ STORY(an_announcement_run_again_tells_nobody_twice)
     return 0;
 }
 
+/* While an event is off nobody moves up; when it is on again, the place given back is filled. */
+STORY(a_place_given_back_meanwhile_is_filled)
+{
+    struct fixture *x = arg;
+    fixture_open(x);
+    fixture_import(x, "[" EVENT("quiz", "\"capacity\":1,\"waitlist\":\"5\",") "]");
+    struct desk_answer a = submit(x, "quiz", "a@x.in", NULL), b = submit(x, "quiz", "b@x.in", NULL);
+    ck_assert_int_eq(tell(x, &op_event_cancel, 1, 600000), CHANGE_DONE);
+    ck_assert_int_eq(cancel(x, a.registration).promoted, 0);
+    ck_assert_int_eq(tell(x, &op_announce_undo, 2, 0), CHANGE_DONE);
+    ck_assert_int_eq(status_of(x, b.registration), REGISTRATION_CONFIRMED);
+    ck_assert_str_eq(fixture_verify(x), "");
+    fixture_close(x);
+    return 0;
+}
+
 /* Two were told that the event is off; the mail to the third is to be tried again later. */
 STORY(what_has_begun_is_not_taken_back)
 {
@@ -552,6 +568,7 @@ int main(void)
     tcase_add_loop_test(t, capacity_promotes_and_never_drops, 0, DATABASES);
     tcase_add_loop_test(t, closing_and_cancelling_an_event, 0, DATABASES);
     tcase_add_loop_test(t, an_announcement_run_again_tells_nobody_twice, 0, DATABASES);
+    tcase_add_loop_test(t, a_place_given_back_meanwhile_is_filled, 0, DATABASES);
     tcase_add_loop_test(t, what_has_begun_is_not_taken_back, 0, DATABASES);
     tcase_add_loop_test(t, teams, 0, DATABASES);
     tcase_add_loop_test(t, schools, 0, DATABASES);
