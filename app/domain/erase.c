@@ -45,9 +45,13 @@ static int erase_run(struct ush_tx *tx, const void *input, void *output)
         USH_TRY(out->promoted = place_give_back(tx, &l, in->registration, USH_T("erased")));
     USH_TRY(ush_exec_later(tx, &sql_participants_erase,
                            USH_VALUES(in->registration, one ? in->position : -1)));
-    /* A mail of the lead may name a member. */
-    USH_TRY(ush_exec_later(tx, &sql_jobs_erase,
-                           USH_VALUES(in->registration, tx->now_ms, USH_BYTES(USH_T("")))));
+    /* A mail of the lead may name a member; one that has not gone out does so without the name. */
+    if (one)
+        USH_TRY(
+            ush_exec_later(tx, &sql_jobs_anew, USH_VALUES(in->registration, (int64_t)MAILS_ALL)));
+    else
+        USH_TRY(ush_exec_later(tx, &sql_jobs_erase,
+                               USH_VALUES(in->registration, tx->now_ms, USH_BYTES(USH_T("")))));
     USH_TRY(ush_exec_later(tx, &sql_scans_erase, USH_VALUES(in->registration)));
     if (!one)
         USH_TRY(

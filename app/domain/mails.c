@@ -14,7 +14,8 @@
  *
  * Invariants:
  *  1. All attempts of a job send one Message-ID and one Date: both follow from the row.
- *  2. To a server all attempts send the same bytes.
+ *  2. To a server all attempts send the same bytes, until they may not go out any more: to an old
+ *     address, or with the name of somebody who is forgotten (jobs_anew.sql).
  *  3. A mail to a file may be written twice: its name has the Message-ID, so a second run replaces
  *     it.
  *  4. Only an attempt that stored mark 2 and got no answer may become a second copy. An API that

@@ -3,7 +3,8 @@
  *
  * A mail is a job row that was put in the transaction of its cause. Its function composes the
  * message once, from the row's id and time and the registration as it is now; mark 1 freezes those
- * bytes, so every later attempt sends the same; mark 2 is stored just before the final dot.
+ * bytes, so every later attempt sends the same; mark 2 is stored just before the final dot. Only a
+ * new address, and a member who is forgotten, have it composed anew.
  *
  *   attempt finds   what is certain                     and does
  *   mark 0          nothing has left                    compose, mark 1, send
@@ -37,6 +38,9 @@ extern const char *const mail_kind_names[MAIL_KINDS]; /* "ticket", …: job kind
 
 /* Inside an operation: a mail about a registration, to be put by ush_jobs_put. */
 struct ush_job_new mail_job(enum mail_kind kind, int64_t registration, int64_t now_ms);
+
+/* The second parameter of jobs_anew.sql: whose text is forgotten. */
+enum mails_anew { MAILS_UNSENT, MAILS_ALL };
 
 struct mailer {
     struct fest *fest; /* borrowed */

@@ -5,7 +5,8 @@
  *  1. Names are not in the ticket, so the ticket stays good.
  *  2. Person, team and school keys follow the new details in the same transaction. If the new
  *     person or team is registered already, nothing has changed.
- *  3. A new address of the lead raises manage_rev: the link that went to the old one is dead.
+ *  3. A new address of the lead raises manage_rev: the link that went to the old one is dead. Mails
+ *     that have not gone out yet go to the new one.
  */
 #include "domain/people.h"
 
@@ -256,6 +257,9 @@ static int edit_run(struct ush_tx *tx, const void *input, void *output)
     USH_TRY(rc);
     out->manage_rev = c.manage_rev;
     if (moved) {
+        /* A mail that is tried again goes to the new address. */
+        USH_TRY(ush_exec_later(tx, &sql_jobs_anew,
+                               USH_VALUES(in->registration, (int64_t)MAILS_UNSENT)));
         struct ush_job_new job = mail_job(MAIL_RESEND, in->registration, tx->now_ms);
         USH_TRY(ush_jobs_put(tx, &job, 1));
     }

@@ -9,6 +9,7 @@
 #include "domain/audit.h"
 #include "domain/checkin.h"
 #include "domain/erase.h"
+#include "jobs/jobs.h"
 
 enum { SCANNERS = 50 };
 
@@ -384,6 +385,98 @@ static int erasing_moves_the_waitlist(void *arg)
     return 0;
 }
 
+/* Takes the one mail there is and freezes `bytes` in it; unless `stays`, it failed and waits. */
+static void try_mail(struct fixture *x, const char *bytes, bool stays)
+{
+    struct ush__jobs_claimed claimed;
+    const struct ush__jobs_claim in = {
+        .owner = 1, .lanes = USH_T("mail"), .limit = 1, .limit_rest = 1};
+    ck_assert_int_eq(ush_change(x->fest.db, &ush_op_jobs_claim, &in, &claimed, &x->arena), 1);
+    const struct ush__job_row *row = claimed.rows.at;
+    struct ush__job_mark mark = {
+        .id = row->id, .claim = row->claim, .mark = 1, .payload = ush_text_of(bytes)};
+    USH_SET(&mark, ush__job_mark_payload);
+    ck_assert_int_eq(ush__jobs_change(x->fest.db, &ush_op_job_mark, &mark), 1);
+    const struct ush__job_end end = {
+        .id = row->id, .claim = row->claim, .state = USH_JOB_READY, .failed = 1};
+    if (!stays)
+        ck_assert_int_eq(ush__jobs_change(x->fest.db, &ush_op_job_end, &end), 1);
+}
+
+/* How many mails about a registration are still to be sent. */
+static int to_be_sent(struct fixture *x, int64_t registration)
+{
+    struct ush_rows rows;
+    int n = 0;
+    ck_assert_int_eq(registration_mails(&x->fest, registration, &x->arena, &rows), 0);
+    for (size_t i = 0; i < rows.count; i++)
+        n += ((struct mail_job_row *)rows.at)[i].state == USH_JOB_READY;
+    return n;
+}
+
+enum attempt { NOT_TRIED, FAILED, UNDER_WAY };
+
+static void mail_follows_a_correction(struct fixture *x, enum attempt attempt)
+{
+    struct ush_faults faults;
+    struct change_result out;
+    open_race(x);
+    int64_t asha = enter(x, "Asha", "old@school.example");
+    if (attempt)
+        try_mail(x, "old@school.example\nTo: old@school.example", attempt == UNDER_WAY);
+    const struct edit_request rq = {
+        .registration = asha,
+        .form = {.name = USH_T("Asha"), .email = USH_T("new@school.example")},
+        .actor = USH_T("test")};
+    ush_faults_init(&faults, &x->arena);
+    ck_assert_int_eq(registration_edit(&x->fest, &rq, &x->arena, &faults, &out), 0);
+    ck_assert_int_eq(out.outcome, CHANGE_DONE);
+    ck_assert_int_eq(ush_read(x->fest.db, look, (void *)(uintptr_t) "old@"), 0);
+    ck_assert_int_eq(to_be_sent(x, asha), 2);
+    fixture_close(x);
+}
+
+/* The lead still gets the ticket, without the member's name. */
+static void forgetting_a_member(struct fixture *x, enum attempt attempt)
+{
+    struct ush_faults faults;
+    struct desk_answer a;
+    struct change_result result;
+    fixture_open(x);
+    fixture_import(x, "[{\"slug\":\"race\",\"title\":\"Race\",\"kind\":\"team\","
+                      "\"starts\":\"2031-03-14T10:00:00Z\"}]");
+    struct desk_person ravi = {.name = USH_T("Ravi"), .email = USH_T("ravi@school.example")};
+    const struct desk_request rq = {.event = USH_T("race"),
+                                    .name = USH_T("Asha"),
+                                    .email = USH_T("asha@school.example"),
+                                    .team = USH_T("Sparks"),
+                                    .members = &ravi,
+                                    .member_count = 1,
+                                    .source = SOURCE_WEB};
+    ush_faults_init(&faults, &x->arena);
+    ck_assert_int_eq(desk_submit(&x->fest, &rq, &x->arena, &faults, &a), 0);
+    if (attempt)
+        try_mail(x, "asha@school.example\nWho: Asha, Ravi", attempt == UNDER_WAY);
+    const struct erase in = {.registration = a.registration, .position = 1, .actor = USH_T("test")};
+    ck_assert_int_eq(registration_erase(&x->fest, &in, &result, &x->arena), 0);
+    ck_assert_int_eq(ush_read(x->fest.db, look, (void *)(uintptr_t) "Ravi"), 0);
+    ck_assert_int_eq(to_be_sent(x, a.registration), 1);
+    ck_assert_str_eq(fixture_verify(x), "");
+    fixture_close(x);
+}
+
+#define AFTER(what, attempt)                                                                       \
+    static int what##_##attempt(void *arg)                                                         \
+    {                                                                                              \
+        what(arg, attempt);                                                                        \
+        return 0;                                                                                  \
+    }
+AFTER(mail_follows_a_correction, FAILED)
+AFTER(mail_follows_a_correction, UNDER_WAY)
+AFTER(forgetting_a_member, NOT_TRIED)
+AFTER(forgetting_a_member, FAILED)
+AFTER(forgetting_a_member, UNDER_WAY)
+
 struct erasing {
     struct fixture *x;
     int64_t registration;
@@ -451,6 +544,11 @@ static const struct story {
     {"the door", door},
     {"many scanners", many_scanners},
     {"forgetting", forgetting},
+    {"a correction, a mail that failed", mail_follows_a_correction_FAILED},
+    {"a correction, a mail under way", mail_follows_a_correction_UNDER_WAY},
+    {"forgetting a member, no mail yet", forgetting_a_member_NOT_TRIED},
+    {"forgetting a member, a mail that failed", forgetting_a_member_FAILED},
+    {"forgetting a member, a mail under way", forgetting_a_member_UNDER_WAY},
     {"erasing moves the waitlist", erasing_moves_the_waitlist},
     {"erasing waits in order", erasing_waits_in_order},
 };
