@@ -75,13 +75,10 @@ static int note(struct ush_tx *tx, const struct event_cancel *in, const struct l
 
 static int store_status(struct ush_tx *tx, struct locked *l, int64_t gate, const char *status)
 {
-    struct event *e = &l->event;
     l->seats.gate = gate;
     USH_TRY(seats_store(tx, &l->seats));
-    e->status = ush_text_of(status);
-    e->version++;
-    e->updated_at = tx->now_ms;
-    return ush_exec_rows_later(tx, &sql_event_update, &event_record, e, 1);
+    l->event.status = ush_text_of(status);
+    return event_store(tx, &l->event);
 }
 
 static int cancel_run(struct ush_tx *tx, const void *input, void *output)

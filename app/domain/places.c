@@ -110,6 +110,13 @@ int seats_store(struct ush_tx *tx, const struct seats *s)
     return ush_exec_rows_later(tx, &sql_seats_update, &seats_record, s, 1);
 }
 
+int event_store(struct ush_tx *tx, struct event *e)
+{
+    e->version++;
+    e->updated_at = tx->now_ms;
+    return ush_exec_rows_later(tx, &sql_event_update, &event_record, e, 1);
+}
+
 int audit(struct ush_tx *tx, const struct audit_entry *e)
 {
     return ush_exec_later(
@@ -272,6 +279,11 @@ static int seats_run(struct ush_tx *tx, const void *input, void *output)
     if (waiting_moves(tx, &s))
         USH_TRY(out->promoted = waiting_promote(tx, &s, INT64_MAX));
     USH_TRY(seats_store(tx, &s));
+    /* A form of the event holds these numbers, too: one that is open elsewhere is the old one now.
+     */
+    if (before.has != s.has || before.capacity != s.capacity ||
+        before.waitlist_capacity != s.waitlist_capacity)
+        USH_TRY(event_store(tx, &l.event));
     out->outcome = CHANGE_DONE;
     out->taken = s.taken;
     struct ush_buf detail;

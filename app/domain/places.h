@@ -81,6 +81,8 @@ int places_lock(struct ush_tx *tx, int64_t event, int64_t registration, struct l
 int places_find(struct ush_tx *tx, ush_text slug, struct locked *ret);
 /* Not waited for, as are the audit and the promotions: 0 or a negative code. */
 int seats_store(struct ush_tx *tx, const struct seats *s);
+/* The same for an event, as its next version. */
+int event_store(struct ush_tx *tx, struct event *e);
 
 /* Gives the place of a live registration back, in the name of `reason`, and stores the seats. The
  * number of those who moved up, or a negative code. */

@@ -5,6 +5,7 @@
 #include "fixture.h"
 
 #include "domain/export.h"
+#include "domain/places.h"
 #include "domain/sample.h"
 
 /* ---- local times ----------------------------------------------------------------------------- */
@@ -326,6 +327,13 @@ static int saving_story(void *arg)
     ck_assert(ush_text_equal(save(x, "Robo Race", 1), USH_T("unchanged")));
     ck_assert(ush_text_equal(save(x, "Race of robots", 1), USH_T("error")));
     ck_assert(ush_text_equal(save(x, "Race of robots", 2), USH_T("changed")));
+    /* Places that somebody set meanwhile are not what this form says. */
+    struct change_result out;
+    struct seats_change places = {.slug = USH_T("race"), .capacity = 9, .actor = USH_T("test")};
+    USH_SET(&places, seats_change_capacity);
+    ck_assert_int_eq(fest_change(&x->fest, &op_seats, &places, &out, &x->arena), 0);
+    ck_assert(ush_text_equal(save(x, "Robots", 3), USH_T("error")));
+    ck_assert(ush_text_equal(save(x, "Robots", 4), USH_T("changed")));
     fixture_close(x);
     return 0;
 }
