@@ -118,7 +118,7 @@ const struct ush_operation op_mail_allow = {
  */
 static bool is_limited(enum mail_kind kind)
 {
-    return kind != MAIL_PROMOTED && kind != MAIL_EVENT_CANCELLED;
+    return kind != MAIL_PROMOTED && kind < MAIL_EVENT_CANCELLED;
 }
 
 /* Counts and marks the job. 1 = go on; 0 = the job has ended; -EAGAIN = later. `frozen` is USH_NONE
@@ -258,7 +258,7 @@ int mailer_init(struct mailer *m, struct fest *f, struct ush_buf *ret_problem)
     for (size_t i = 0; i < MAIL_KINDS; i++)
         m->kinds[i] = (struct ush_job_kind){
             .name = mail_kind_names[i],
-            .lane = i == MAIL_EVENT_CANCELLED ? BULK_LANE : MAIL_LANE,
+            .lane = i >= MAIL_EVENT_CANCELLED ? BULK_LANE : MAIL_LANE,
             .run = run,
             .ctx = m,
             .deadline_ms = is_smtp ? DEADLINE_MS + DOT_MS : DEADLINE_MS,

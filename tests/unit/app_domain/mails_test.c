@@ -377,6 +377,12 @@ static int mails_story(void *arg)
     ck_assert_uint_eq(box.count, 2);
     empty(&box);
     const struct event_cancel off = {.slug = USH_T("robots"), .actor = USH_T("organiser")};
+    ck_assert_int_eq(fest_change(&x->fest, &op_announce, &off, &out, &x->arena), 0);
+    run_jobs(x, &m);
+    look_into(&box, &x->arena);
+    ck_assert_uint_eq(box.count, 1);
+    ck_assert_ptr_nonnull(strstr(box.last.at, "Subject: Please note: Robo Race"));
+    empty(&box);
     ck_assert_int_eq(fest_change(&x->fest, &op_event_cancel, &off, &out, &x->arena), 0);
     run_jobs(x, &m);
     look_into(&box, &x->arena);
