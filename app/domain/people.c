@@ -201,6 +201,8 @@ static int write_correction(struct ush_tx *tx, void *arg)
                    USH_HAS(f, register_in_grade) ? ush_value_i64(f->grade) : USH_NULL, f->team_name,
                    USH_BYTES(f->team_key), c->manage_rev, tx->now_ms, f->answers)));
     USH_TRY(ush_exec_later(tx, &sql_participants_delete, USH_VALUES(c->registration)));
+    USH_TRY(ush_exec_later(tx, &sql_attendance_behind,
+                           USH_VALUES(c->registration, (int64_t)f->people.count)));
     return ush_exec_rows_later(tx, &sql_participant_insert, &new_participant_record, persons,
                                f->people.count);
 }
