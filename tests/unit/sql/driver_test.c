@@ -382,10 +382,7 @@ static int put_keyed(void *arg)
 DRIVER_TEST(batches_about_different_things_are_under_way_at_once)
 {
     static const struct ush_operation *const operations[] = {&keyed, NULL};
-    int error = 0;
-    struct ush_db_options o = {arg, USH_DB_LOCAL, operations};
-    struct ush_db *db = ush_db_open(&o, &error);
-    ck_assert_int_eq(ush_migrate(db, &(struct ush_migrate_options){notes_migrations, 1}), 1);
+    struct ush_db *db = open_notes_with(arg, operations);
     enum { N = 40 };
     struct put puts[N];
     for (int i = 0; i < N; i++)
@@ -455,10 +452,7 @@ static const struct ush_operation savepoints = {"savepoints", &count_row_record,
 DRIVER_TEST(a_savepoint_undoes_only_what_is_in_it)
 {
     static const struct ush_operation *const operations[] = {&savepoints, NULL};
-    int error = 0;
-    struct ush_db_options o = {arg, USH_DB_LOCAL, operations};
-    struct ush_db *db = ush_db_open(&o, &error);
-    ck_assert_int_eq(ush_migrate(db, &(struct ush_migrate_options){notes_migrations, 1}), 1);
+    struct ush_db *db = open_notes_with(arg, operations);
     ck_assert_int_eq(ush_change(db, &savepoints, &(struct count_row){1, 1}, NULL, ush_task_arena()),
                      3);
     ck_assert_int_eq(notes_stored(db), 2);
@@ -474,8 +468,7 @@ static int add_later(struct ush_tx *tx, void *arg)
 {
     const int64_t *keys = arg;
     for (int i = 0; i < 2; i++) {
-        int r = ush_exec_later(tx, &note_add_later, USH_VALUES(keys[i]));
-        USH_TRY(r);
+        USH_TRY(ush_exec_later(tx, &note_add_later, USH_VALUES(keys[i])));
     }
     return 0;
 }
@@ -495,10 +488,7 @@ DRIVER_TEST(what_is_not_waited_for_fails_with_its_savepoint)
 {
     static const struct ush_operation later = {"later", &count_row_record, .run = later_run};
     static const struct ush_operation *const operations[] = {&later, NULL};
-    int error = 0;
-    struct ush_db_options o = {arg, USH_DB_LOCAL, operations};
-    struct ush_db *db = ush_db_open(&o, &error);
-    ck_assert_int_eq(ush_migrate(db, &(struct ush_migrate_options){notes_migrations, 1}), 1);
+    struct ush_db *db = open_notes_with(arg, operations);
     ck_assert_int_eq(ush_change(db, &later, &(struct count_row){1, 1}, NULL, ush_task_arena()), 0);
     ck_assert_int_eq(notes_stored(db), 4);
     ush_db_close(db);
@@ -524,11 +514,8 @@ DRIVER_TEST(what_is_not_waited_for_fails_behind_another_failure)
     static const struct ush_operation later = {"later", &count_row_record, .run = later_run},
                                       forgets = {"forgets", &count_row_record, .run = forgets_run};
     static const struct ush_operation *const operations[] = {&later, &forgets, NULL};
-    int error = 0;
-    struct ush_db_options o = {arg, USH_DB_LOCAL, operations};
-    struct ush_db *db = ush_db_open(&o, &error);
+    struct ush_db *db = open_notes_with(arg, operations);
     struct count_row in = {1, 1};
-    ck_assert_int_eq(ush_migrate(db, &(struct ush_migrate_options){notes_migrations, 1}), 1);
     ck_assert_int_eq(ush_change(db, &later, &in, NULL, ush_task_arena()), 0);
     ck_assert_int_lt(ush_change(db, &forgets, &in, NULL, ush_task_arena()), 0);
     ck_assert_int_eq(notes_stored(db), 4);

@@ -172,16 +172,22 @@ static inline const char *scratch_url(void)
     return scratch_url_in("/tmp");
 }
 
-static inline struct ush_db *open_notes(const char *url)
+static inline struct ush_db *open_notes_with(const char *url,
+                                             const struct ush_operation *const *operations)
 {
     int error = 0;
-    struct ush_db_options o = {.url = url, .role = USH_DB_LOCAL, .operations = note_operations};
+    struct ush_db_options o = {.url = url, .role = USH_DB_LOCAL, .operations = operations};
     struct ush_db *db = ush_db_open(&o, &error);
     ck_assert_msg(db, "open: %s", ush_error_text(error));
     struct ush_migrate_options m = {notes_migrations, USH_COUNT(notes_migrations)};
     int r = ush_migrate(db, &m);
     ck_assert_msg(r >= 0, "migrate: %s", ush_error_text(r));
     return db;
+}
+
+static inline struct ush_db *open_notes(const char *url)
+{
+    return open_notes_with(url, note_operations);
 }
 
 /* Runs `body` as the root task of a loop over epoll. */
