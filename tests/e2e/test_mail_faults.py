@@ -13,7 +13,9 @@ from test_mails_killed import MailServer, job_of
 
 EVENT = "robo-race"
 OF_EACH = 3
-# State of the row and copies that arrived, after one attempt and after the second.
+# State of the row and copies that arrived, after one attempt and after the second. A line that
+# breaks before the dot may take one with it that is on its way: then nobody knows, and a second
+# time holds the row (4) like a break behind the dot.
 FAULTS = {
     "accept": [(2, 1)], "delay": [(2, 1)],
     "refuse": [(3, 0)], "late-refuse": [(3, 0)],
@@ -68,8 +70,9 @@ def check_round(fest, sink, number):
     for row in rows(fest):
         fault = row["email"].split("+")[0]
         expected = FAULTS[fault][min(number, len(FAULTS[fault])) - 1]
+        if fault == "drop-before-dot" and row["unknowns"] == 2:
+            expected = (4, 0)
         assert (row["state"], arrived.get(row["id"], 0)) == expected, (fault, row["note"])
-        # Where the line breaks before the dot, it may be on its way already: then nobody knows.
         possible = {"drop-after-dot": {expected[1]}, "drop-before-dot": set(range(number + 1))}
         assert row["unknowns"] in possible.get(fault, {0}), fault
         assert row["crashes"] == 0
