@@ -97,6 +97,23 @@ static struct ush_http_limits limits_of(const struct settings *s)
     return l;
 }
 
+/* When no worker comes after: who has connected is answered, who connects from now on is refused
+ * and may turn to another host. In the backlog they would be cut off when the last worker leaves.
+ */
+static void close_door(const struct server *s, struct ush_http *http)
+{
+    ush_http_accept_waiting(http);
+    shutdown(s->listener, SHUT_RDWR);
+}
+
+static int drain_web(struct ush_worker *w, const struct server *s, struct ush_http *http)
+{
+    int64_t by_ns = ush_worker_wait_drain(w);
+    if (ush_worker_is_stopping(w))
+        close_door(s, http);
+    return ush_http_drain(http, by_ns);
+}
+
 int run_web(struct ush_worker *w, void *ctx)
 {
     struct server *s = ctx;
@@ -117,7 +134,7 @@ int run_web(struct ush_worker *w, void *ctx)
     struct ush_http *http = ush_http_start(&o, &r);
     if (http) {
         ush_worker_ready(w);
-        r = ush_http_drain(http, ush_worker_wait_drain(w));
+        r = drain_web(w, s, http);
     }
     web.fest.hints = NULL;
     close_wire(&wire);

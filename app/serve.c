@@ -247,14 +247,6 @@ static void say_ready(void *ctx)
     fflush(stdout);
 }
 
-/* Whoever connects from now on is refused and may turn to another host; in the backlog they would
- * wait for nobody and be cut off when the last worker leaves. */
-static void refuse_new(void *ctx)
-{
-    const struct server *s = ctx;
-    shutdown(s->listener, SHUT_RDWR);
-}
-
 /* What all processes share. */
 static int share(struct server *s)
 {
@@ -297,7 +289,6 @@ static int serve(struct cli *cli)
         .check = check_settings,
         .reload = take_settings,
         .ready = say_ready,
-        .stopping = refuse_new,
         .log_file = strcmp(s.settings.log, "stderr") ? s.settings.log : NULL,
         .shared_bytes = sizeof(struct ush_http_stats),
     };

@@ -310,6 +310,9 @@ struct ush_http_stats {
 /* Checks the table (asserts on a duplicate, a missing doc, a handler without a method), then
  * serves in the running loop's root scope until ush_http_drain. NULL and *ret_error otherwise. */
 struct ush_http *ush_http_start(const struct ush_http_options *o, int *ret_error);
+/* Takes everybody who waits in the listeners' backlogs, up to the limit on connections: before a
+ * drain, when no other process will. Never suspends. */
+void ush_http_accept_waiting(struct ush_http *h);
 /* Stops accepting, says `Connection: close`, closes idle connections, ends event streams, and waits
  * until all requests have ended or `deadline_ns`; what is left then is cancelled. The server is
  * freed. 0, or -ETIMEDOUT if something had to be cancelled. May suspend, not cancellable. */

@@ -63,9 +63,6 @@ struct ush_master_options {
     void (*reload)(void *ctx);
     /* Called in the master once all workers of the first start are ready. */
     void (*ready)(void *ctx);
-    /* Called in the master when a stop begins, before the workers are told: what must be known
-     * outside at once, such as that nobody accepts any more. May be NULL. */
-    void (*stopping)(void *ctx);
     const char *log_file; /* reopened on USR1 and HUP; NULL = leave the log where it is */
     size_t shared_bytes;  /* of each place's block: ush_worker_shared */
     uint32_t drain_ms;    /* 0 = 75,000 */
@@ -94,6 +91,8 @@ void ush_worker_ready(struct ush_worker *w);
  * suspend. */
 int64_t ush_worker_wait_drain(struct ush_worker *w);
 bool ush_worker_is_draining(const struct ush_worker *w);
+/* True when all workers leave and nobody comes after them: who still waits is for this one. */
+bool ush_worker_is_stopping(const struct ush_worker *w);
 
 /* ---- the scoreboard ------------------------------------------------------------------------ */
 

@@ -58,6 +58,9 @@ struct ush_acceptor {
 };
 
 int ush_acceptor_start(struct ush_acceptor *a, const struct ush_acceptor_options *o);
+/* Takes all who wait in the backlog now, with no regard to shares, until it is paused by what it
+ * takes. */
+void ush_acceptor_take_waiting(struct ush_acceptor *a);
 /* Takes nothing more until resumed: the worker is full, or ends. Idempotent. */
 void ush_acceptor_pause(struct ush_acceptor *a);
 void ush_acceptor_resume(struct ush_acceptor *a);

@@ -340,9 +340,7 @@ struct ush_http *ush_http_start(const struct ush_http_options *o, int *ret_error
     return NULL;
 }
 
-/* ---- drain
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- drain ---------------------------------------------------------------------------------- */
 
 static bool is_empty(const struct ush_http *h)
 {
@@ -384,6 +382,12 @@ static int wait_until(struct ush_http *h, int64_t deadline_ns)
     int r = is_empty(h) ? 0 : ush_event_wait(&h->ended);
     ush_scope_close(&s);
     return r;
+}
+
+void ush_http_accept_waiting(struct ush_http *h)
+{
+    for (size_t i = 0; i < h->o.listener_count; i++)
+        ush_acceptor_take_waiting(&h->acceptors[i]);
 }
 
 int ush_http_drain(struct ush_http *h, int64_t deadline_ns)

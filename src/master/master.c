@@ -52,8 +52,7 @@ static void begin_stop(struct ush__master *m, enum ush__stage how)
 {
     if (how <= m->stage)
         return;
-    if (m->stage < USH__DRAINING && m->o->stopping)
-        m->o->stopping(m->o->ctx);
+    atomic_store(&m->board->is_stopping, true);
     m->stage = how;
     m->is_rolling = false;
     m->stop_by_ns = ush_now_ns() + m->o->drain_ms * (int64_t)USH_MS;

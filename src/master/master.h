@@ -50,6 +50,7 @@ struct ush__board {
     struct ush_beat beats[USH_PLACES_MAX];
     _Atomic uint64_t started, died, hung;
     _Atomic uint32_t serving, degraded;
+    atomic_bool is_stopping;
     size_t block_bytes; /* of each place's block; they follow */
     char blocks[] __attribute__((aligned(64)));
 };

@@ -297,6 +297,11 @@ bool ush_worker_is_draining(const struct ush_worker *w)
     return w->drain.is_set;
 }
 
+bool ush_worker_is_stopping(const struct ush_worker *w)
+{
+    return w->board->is_stopping;
+}
+
 void *ush_worker_shared_at(const struct ush_worker *w, uint32_t place)
 {
     return w->board->blocks + place * w->board->block_bytes;

@@ -106,6 +106,15 @@ int ush_acceptor_start(struct ush_acceptor *a, const struct ush_acceptor_options
     return r;
 }
 
+void ush_acceptor_take_waiting(struct ush_acceptor *a)
+{
+    watch(a); /* it may hold off just now */
+    struct ush_address peer;
+    int fd;
+    while (!a->paused && (fd = ush_accept_now(a->o.listener, &peer)) >= 0)
+        a->o.accepted(a->o.ctx, fd, &peer);
+}
+
 void ush_acceptor_pause(struct ush_acceptor *a)
 {
     a->paused = true;

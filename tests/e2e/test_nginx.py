@@ -453,9 +453,9 @@ def wait_until_asked(server, rush, requests=50):
 
 @pytest.mark.on("postgresql")
 def test_hosts_are_restarted_in_turn_under_load(fest, front):
-    """As an upgrade does it: nginx turns to the one that serves. A host that stops refuses at once
-    who comes then; only who had come and was not accepted yet may hear 503. Were they left waiting
-    in its backlog, it would be a hundred."""
+    """As an upgrade does it: a host that stops answers who has connected and refuses who comes
+    then, and nginx turns to the one that serves. Were they left waiting in its backlog, a hundred
+    would hear 503. Between the last look at the backlog and its end one may still come."""
     fest.add_event(RACE, 500, "unlimited")
     ports = [private.free_port() for _ in range(2)]
     env = {"USHER_TRUSTED_PROXIES": "127.0.0.1/32", "USHER_LIMIT_EMAIL": "off"}
@@ -472,5 +472,5 @@ def test_hosts_are_restarted_in_turn_under_load(fest, front):
         servers[number] = start(ports[number])
         wait_until_asked(servers[number], rush)
     count = rush.end()
-    assert count["broken"] == 0 and count["overloaded"] <= 10, count
+    assert count["broken"] == 0 and count["overloaded"] <= 2, count
     assert "no live upstreams" not in d.nginx.log_path.read_text()

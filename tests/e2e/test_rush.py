@@ -234,6 +234,24 @@ def test_stop_answers_what_was_begun(fest, signum):
         assert db.execute("SELECT count(*) FROM registrations").fetchone()[0] == 64
 
 
+def test_stop_answers_who_had_connected(fest):
+    """No worker has seen them yet: they wait in the backlog. Who comes later is refused."""
+    fest.add_event(RACE, SEATS)
+    server = fest.serve("--workers", "2")
+    web = server.children()["web"]
+    for pid in web:
+        os.kill(pid, signal.SIGSTOP)
+    waiting = [post(server.port, i) for i in range(64)]
+    server.process.send_signal(signal.SIGTERM)
+    wait_for("it drains", lambda: "master.drain" in server.read_log())
+    for pid in web:
+        os.kill(pid, signal.SIGCONT)
+    assert [answer(c) for c in waiting] == [201] * 64
+    assert server.process.wait(20) == 0
+    with pytest.raises(ConnectionRefusedError):
+        server.get("/")
+
+
 # ---- more than fits ------------------------------------------------------------------------------
 
 

@@ -177,10 +177,10 @@ BOTH_TEST(all_connections_are_accepted)
         ush_acceptor_resume(&d.acceptor);
         while (d.accepted < 41)
             ush_sleep(USH_MS);
-        ush_acceptor_pause(&d.acceptor);
         ush_close(late);
         for (int i = 0; i < 40; i++)
             ush_close(c[i]);
+        ush_acceptor_pause(&d.acceptor);
     }
     if (ush_is_sim())
         ush_close(listener);
@@ -188,6 +188,36 @@ BOTH_TEST(all_connections_are_accepted)
         close(listener);
     return 0;
 }
+
+/* At once, more than a wake-up takes, and in spite of its share. */
+static int last_call_body(void *unused __attribute__((unused)))
+{
+    struct ush_address at;
+    struct door d = {0};
+    int listener = open_listener(&at), c[40];
+    ck_assert_int_eq(
+        ush_acceptor_start(&d.acceptor, &(struct ush_acceptor_options){.listener = listener,
+                                                                       .accepted = on_accepted,
+                                                                       .hold_ns = always_hold,
+                                                                       .ctx = &d}),
+        0);
+    for (int i = 0; i < 40; i++)
+        ck_assert_int_ge((c[i] = ush_connect(&at)), 0);
+    ush_acceptor_take_waiting(&d.acceptor);
+    ck_assert_int_eq(d.accepted, 40);
+    ush_acceptor_pause(&d.acceptor);
+    for (int i = 0; i < 40; i++)
+        ush_close(c[i]);
+    close(listener);
+    return 0;
+}
+
+START_TEST(last_call_takes_all_who_wait)
+{
+    struct ush_loop_options o = {.backend = USH_BACKEND_EPOLL};
+    ck_assert_int_eq(ush_run(&o, last_call_body, NULL), 0);
+}
+END_TEST
 
 /* What cannot be watched now is tried again: here its number is nobody's for a while. */
 static int unwatchable_body(void *unused __attribute__((unused)))
@@ -229,6 +259,7 @@ int main(void)
     tcase_add_test(tc, unix_path_is_replaced_only_when_dead);
     both_add(tc, names_are_resolved);
     both_add(tc, all_connections_are_accepted);
+    tcase_add_test(tc, last_call_takes_all_who_wait);
     tcase_add_test(tc, a_listener_that_cannot_be_watched_is_tried_again);
     suite_add_tcase(s, tc);
     return both_main(s);
