@@ -109,7 +109,7 @@ static void close_door(const struct server *s, struct ush_http *http)
 static int drain_web(struct ush_worker *w, const struct server *s, struct ush_http *http)
 {
     int64_t by_ns = ush_worker_wait_drain(w);
-    if (ush_worker_is_stopping(w))
+    if (ush_worker_is_stopping(w) && !s->is_listener_given)
         close_door(s, http);
     return ush_http_drain(http, by_ns);
 }

@@ -177,43 +177,72 @@ static int listen_patiently(const struct ush_address *at)
     return fd;
 }
 
-static int open_sockets(struct server *s)
+/* The service manager's, if it has one for us: whoever connects while one server has ended and the
+ * next has not begun waits in it. */
+static int open_listener(struct server *s, const struct ush_address *at)
 {
-    struct ush_address at;
     const char *listen = s->settings.listen;
-    if (ush_address_parse(ush_text_of(listen), &at) < 0)
-        return cli_usage("USHER_LISTEN=%s is no address; it takes 127.0.0.1:8080 or unix:/path",
-                         listen);
-    s->listener = listen_patiently(&at);
+    s->listener = ush_listen_given(at);
+    if (s->listener == -EADDRNOTAVAIL || s->listener == -EINVAL)
+        return cli_fail("what the service manager has handed over is not one socket that listens "
+                        "at USHER_LISTEN=%s; see ListenStream= of its unit",
+                        listen);
+    s->is_listener_given = s->listener >= 0;
+    if (s->is_listener_given)
+        ush_info("listen.given", "%s is the service manager's", listen);
+    else
+        s->listener = listen_patiently(at);
     if (s->listener == -EADDRINUSE)
         return cli_fail("%s is in use by another program; --listen 127.0.0.1:0 takes a free port",
                         listen);
     if (s->listener < 0)
         return cli_fail_code(s->listener, "%s cannot be listened on", listen);
-    if (at.storage.ss_family == AF_UNIX)
-        snprintf(s->address, sizeof s->address, "%s", listen);
-    else {
-        char host[64];
-        ush_address_host(&at, host);
-        bool v6 = strchr(host, ':') != NULL;
-        snprintf(s->address, sizeof s->address, "http://%s%s%s:%d", v6 ? "[" : "", host,
-                 v6 ? "]" : "", ush_listener_port(s->listener));
-        name_own_port(s);
+    return CLI_OK;
+}
+
+/* As people reach it. */
+static void name_address(struct server *s, const struct ush_address *at)
+{
+    if (at->storage.ss_family == AF_UNIX) {
+        snprintf(s->address, sizeof s->address, "%s", s->settings.listen);
+        return;
     }
-    if (!s->is_sqlite)
-        return 0;
+    char host[64];
+    ush_address_host(at, host);
+    bool v6 = strchr(host, ':') != NULL;
+    snprintf(s->address, sizeof s->address, "http://%s%s%s:%d", v6 ? "[" : "", host, v6 ? "]" : "",
+             ush_listener_port(s->listener));
+    name_own_port(s);
+}
+
+static int open_writer_listener(struct server *s)
+{
     char path[108], full[120];
     if (ush_writer_socket(s->settings.database_url, path) < 0)
         return cli_fail("%s: the path is too long for the writer's socket beside it",
                         s->settings.database_name);
     snprintf(full, sizeof full, "unix:%s", path);
+    struct ush_address at;
     int r = ush_address_parse(ush_text_of(full), &at);
     mode_t mask = umask(0177);
     s->writer_listener = r < 0 ? r : ush_listen_at(&at);
     umask(mask);
     if (s->writer_listener < 0)
         return cli_fail_code(s->writer_listener, "%s cannot be listened on", path);
-    return 0;
+    return CLI_OK;
+}
+
+static int open_sockets(struct server *s)
+{
+    struct ush_address at;
+    if (ush_address_parse(ush_text_of(s->settings.listen), &at) < 0)
+        return cli_usage("USHER_LISTEN=%s is no address; it takes 127.0.0.1:8080 or unix:/path",
+                         s->settings.listen);
+    int r = open_listener(s, &at);
+    if (r != CLI_OK)
+        return r;
+    name_address(s, &at);
+    return s->is_sqlite ? open_writer_listener(s) : CLI_OK;
 }
 
 static void say_ready(void *ctx)

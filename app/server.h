@@ -15,7 +15,9 @@ struct server {
     struct cli *cli;
     struct settings settings;
     int listener, writer_listener;
-    int wake_fd; /* eventfd: "there may be jobs" */
+    bool
+        is_listener_given; /* it outlives us: nobody is refused, whoever comes waits for the next */
+    int wake_fd;           /* eventfd: "there may be jobs" */
     struct limits *limits;
     struct fest_shared *shared; /* what web workers tell each other */
     bool is_sqlite;

@@ -34,6 +34,11 @@ enum { USH_BACKLOG = 1024 };
 /* A bound, listening, non-blocking, close-on-exec socket; before or outside any loop. A Unix path
  * that nobody serves is replaced, one that is served gives -EADDRINUSE. Negated errno. */
 int ush_listen_at(const struct ush_address *at);
+/* The listening socket that a service manager has handed over, which outlives this process: see
+ * sd_listen_fds(3). -ENOENT when there is none, -EADDRNOTAVAIL when it listens elsewhere than `at`,
+ * -EINVAL when it does not listen or is not the only one. Takes the variables out of the
+ * environment, so ask once. */
+int ush_listen_given(const struct ush_address *at);
 /* The port that the kernel chose for ":0"; 0 for a Unix socket. */
 int ush_listener_port(int fd);
 

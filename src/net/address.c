@@ -12,16 +12,23 @@
  * Listening at a Unix path has one trap: the file of a dead server stays and must be replaced, but
  * replacing the file of a live one would steal its connections silently. A connect tells the two
  * apart: it is refused exactly when nobody listens.
+ *
+ * A socket that was handed over has no such trap: it was there before this process, and is there
+ * after it.
  */
 #include "usher/net.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+enum { GIVEN_FD = 3 }; /* SD_LISTEN_FDS_START */
 
 static int parse_unix(ush_text path, struct ush_address *ret)
 {
@@ -157,6 +164,41 @@ int ush_listen_at(const struct ush_address *at)
         close(fd);
         return r;
     }
+    return fd;
+}
+
+/* How many descriptors are meant for this process. */
+static long take_given_count(void)
+{
+    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    long n = pid && count && atol(pid) == getpid() ? atol(count) : 0;
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    unsetenv("LISTEN_FDNAMES");
+    return n;
+}
+
+int ush_listen_given(const struct ush_address *at)
+{
+    long count = take_given_count();
+    if (count <= 0)
+        return -ENOENT;
+    int fd = GIVEN_FD, listens = 0;
+    socklen_t len = sizeof listens;
+    if (count > 1 || getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 || !listens)
+        return -EINVAL;
+    struct ush_address is = {.len = sizeof is.storage};
+    if (getsockname(fd, (struct sockaddr *)&is.storage, &is.len) < 0)
+        return -errno;
+    char wanted[128], found[128];
+    ush_address_format(at, wanted);
+    ush_address_format(&is, found);
+    if (strcmp(wanted, found) != 0)
+        return -EADDRNOTAVAIL;
+    if (is.storage.ss_family != AF_UNIX)
+        USH_TRY(set(fd, IPPROTO_TCP, TCP_NODELAY, 1));
+    if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return -errno;
     return fd;
 }
 

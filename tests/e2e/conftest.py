@@ -56,13 +56,13 @@ class Reply:
 class Server:
     """`usher serve` (or another program that prints `http://127.0.0.1:PORT`) on a free port."""
 
-    def __init__(self, folder, command, env=None):
+    def __init__(self, folder, command, env=None, pass_fds=()):
         self.folder = folder
         self.env = {**ENVIRON, "USHER_LISTEN": "127.0.0.1:0", **(env or {})}
         self.log = open(folder / "log", "ab")
         self.process = subprocess.Popen(
             command, cwd=folder, env=self.env, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=self.log,
+            stdout=subprocess.PIPE, stderr=self.log, pass_fds=pass_fds,
         )
         self.port = self._read_port()
 
@@ -190,9 +190,9 @@ class Fest:
         path.write_text(json.dumps([row]))
         self.usher("event", "import", str(path), "--yes")
 
-    def serve(self, *args, env=None, wrapper=()):
+    def serve(self, *args, env=None, wrapper=(), pass_fds=()):
         server = Server(self.folder, [*wrapper, str(USHER), "serve", *args],
-                        {**self.env, **(env or {})})
+                        {**self.env, **(env or {})}, pass_fds)
         self.servers.append(server)
         return server
 

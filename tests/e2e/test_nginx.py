@@ -402,15 +402,16 @@ def test_the_example_settings_are_settings(tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
-def test_the_unit_is_sound_and_closed(tmp_path):
+def test_the_units_are_sound_and_closed(tmp_path):
     """No word that systemd does not know, and an exposure of at most 2.0 of 10."""
-    unit = tmp_path / "usher.service"
+    unit, door = tmp_path / "usher.service", tmp_path / "usher.socket"
     text = (ROOT / "deploy/usher.service").read_text()
     unit.write_text(text.replace("/usr/local/bin/usher serve", f"{USHER} serve"))
+    door.write_text((ROOT / "deploy/usher.socket").read_text())
     env = {**os.environ, "SYSTEMD_LOG_LEVEL": "warning"}
-    verified = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], env=env, text=True,
-                              capture_output=True)
-    assert "usher.service" not in verified.stderr, verified.stderr
+    verified = subprocess.run(["systemd-analyze", "verify", "--man=no", unit, door], env=env,
+                              text=True, capture_output=True)
+    assert "usher." not in verified.stderr, verified.stderr
     judged = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=20", unit],
                             env=env, text=True, capture_output=True)
