@@ -15,12 +15,11 @@ struct server {
     struct cli *cli;
     struct settings settings;
     int listener, writer_listener;
-    bool
-        is_listener_given; /* it outlives us: nobody is refused, whoever comes waits for the next */
-    int wake_fd;           /* eventfd: "there may be jobs" */
+    int wake_fd; /* eventfd: "there may be jobs" */
     struct limits *limits;
     struct fest_shared *shared; /* what web workers tell each other */
     bool is_sqlite;
+    bool is_listener_given; /* it outlives us, and whoever comes waits for the next server */
     char address[160];
     bool has_users;                    /* somebody may log in */
     char setup[SETUP_TOKEN_CHARS + 1]; /* of the link for the first one */
