@@ -44,7 +44,7 @@ ifeq ($(V),)
 say = @printf '  %-6s %s\n' $(1) $(2);
 endif
 
-.PHONY: all deps deps-test deps-bench run stack test test-unit test-e2e test-asan test-tsan test-valgrind fuzz fault \
+.PHONY: all install deps deps-test deps-bench run stack test test-unit test-e2e test-asan test-tsan test-valgrind fuzz fault \
 	lint bench screenshots clean help format examples
 .DEFAULT_GOAL := all
 # All cores, unless the caller said how many.
@@ -66,6 +66,17 @@ deps-test:
 	@tools/deps test
 deps-bench:
 	@tools/deps bench
+
+to = $(DESTDIR)$(PREFIX)
+install: all ## the program, its manual, and the library, into PREFIX (/usr/local)
+	install -d $(to)/bin $(to)/lib/pkgconfig $(to)/include/usher $(to)/share/man/man1 $(to)/share/usher/down
+	install -m 755 $(BUILD)/usher $(to)/bin
+	install -m 644 $(BUILD)/libusher.a $(to)/lib
+	install -m 644 include/usher/*.h $(to)/include/usher
+	install -m 644 deploy/down/* $(to)/share/usher/down
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(shell cat VERSION)|; s|@PKGS@|$(PKGS)|' deploy/libusher.pc.in \
+		>$(to)/lib/pkgconfig/libusher.pc
+	tools/man $(BUILD)/usher >$(to)/share/man/man1/usher.1
 
 run: all ## build, make a sample fest in usher.db and serve it on http://127.0.0.1:8080
 	@tools/run

@@ -321,15 +321,6 @@ def test_the_template_of_its_reference_compiles(tmp_path):
     assert "You are number 7." in page and "<li>A &lt; B</li>" in page and 'href="/e/quiz"' in page
 
 
-def test_a_program_outside_the_tree_links_as_the_runtime_page_says(tmp_path):
-    if "san" in BUILD.name:
-        pytest.skip("the line is for the plain build")
-    line = next(b[3] for b in blocks("docs/runtime.md") if b[3].startswith("cc "))
-    line = line.replace("my.c", "examples/hello.c") + f" -o {tmp_path}/hello"
-    subprocess.run(["sh", "-c", line], cwd=ROOT, check=True)
-    assert (tmp_path / "hello").exists()
-
-
 def test_the_first_minutes_of_the_readme(fest):
     """`init`, then what the README says is to be seen, then its curl."""
     fest.usher("init")
