@@ -88,7 +88,8 @@ def mis_set(postgres, name, value):
 
 def test_a_sound_server(setting):
     found = setting.examine()
-    assert {c for c, (level, _) in found.items() if level != "ok"} <= {"clock", "files"}, found
+    may_warn = {"clock", "files", "flush"}  # are the machine's
+    assert {c for c, (level, _) in found.items() if level != "ok"} <= may_warn, found
     assert {"durability", "standby", "connections", "database_clock", "flush",
             "secret_fits"} <= set(found)
     assert "disk" not in found
