@@ -7,6 +7,7 @@
                  [--login USER:PASSWORD is asked for, behind STARTTLS where that is offered]
                  [--folder DIR: each message is a file there] [--host ADDRESS]
                  [--stay: also when standard input ends]
+                 [--notes: the journal says too when it has hung up before the dot]
 
 It prints `127.0.0.1:PORT` once it listens and serves until its standard input ends or it is
 killed. Every accepted message is one JSON line in the journal, flushed to disk *before* the 250:
@@ -49,7 +50,7 @@ class Sink:
         self.mode, self.folder, self.seconds, self.count = mode, folder, seconds, 0
         self.journal = open(journal, "a", encoding="utf-8") if journal else None
         self.connections = 0
-        self.digest = False
+        self.digest = self.notes = False
 
     def mode_of(self, envelope):
         for to in envelope.rcpt_tos:
@@ -107,14 +108,15 @@ class Sink:
         if mode == "drop-after-dot":
             server.transport.abort()
         if mode == "goodbye":
-            asyncio.get_running_loop().call_later(0.05, self.hang_up, server.transport)
+            asyncio.get_running_loop().call_later(0.05, self.hang_up, server.transport, True)
         return "250 2.0.0 queued as %d" % os.getpid()
 
 
-    def hang_up(self, transport):
+    def hang_up(self, transport, is_noted):
         """The end itself comes in the next turn of the loop, before what is asked for behind it."""
         transport.abort()
-        asyncio.get_running_loop().call_soon(self.note, {"goodbye": "has hung up"})
+        if is_noted:
+            asyncio.get_running_loop().call_soon(self.note, {"goodbye": "has hung up"})
 
     def note(self, entry):
         self.journal.write(json.dumps(entry) + "\n")
@@ -126,7 +128,7 @@ class Server(SMTP):
         if self.event_handler.mode_of(self.envelope) == "drop-before-dot":
             await self.push("354 go on")
             await self._reader.readline()
-            self.transport.abort()
+            self.event_handler.hang_up(self.transport, self.event_handler.notes)
             raise asyncio.CancelledError
         await super().smtp_DATA(arg)
 
@@ -138,6 +140,7 @@ async def main():
     options.add_argument("--journal")
     options.add_argument("--seconds", type=float, default=0.3)
     options.add_argument("--digest", action="store_true")
+    options.add_argument("--notes", action="store_true")
     options.add_argument("--cert")
     options.add_argument("--smtps", action="store_true")
     options.add_argument("--login")
@@ -146,7 +149,7 @@ async def main():
     options.add_argument("--stay", action="store_true")
     options = options.parse_args()
     sink = Sink(options.mode, options.journal, options.folder, options.seconds)
-    sink.digest = options.digest
+    sink.digest, sink.notes = options.digest, options.notes
 
     tls = None
     if options.cert:
