@@ -3,6 +3,7 @@ either kind behind one face.
 """
 
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
@@ -46,6 +47,19 @@ class Postgres(private.Postgres):
     def kill(self):
         """The postmaster alone; its children notice and end, and `start` waits for that."""
         self.stop(signal.SIGKILL)
+
+    def kill_backend(self, database, choose):
+        """Kills one that serves others in this database, upon which the postmaster ends them all
+        and starts anew; when this returns it has begun to."""
+        self.wait_until_ready()
+        while True:
+            pid = choose(private.wait_for("a backend", lambda: self.backends(database)))
+            try:
+                os.kill(pid, signal.SIGKILL)
+                break
+            except ProcessLookupError:
+                pass  # its client had left
+        private.wait_for("the postmaster to notice", lambda: not os.path.exists(f"/proc/{pid}"))
 
     def wait_until_ready(self):
         """Asks with pg_isready, which does not need a free place among the connections."""
