@@ -81,9 +81,13 @@ def test_an_outbox_that_cannot_be_written(fest):
     outbox.rmdir()
     outbox.write_text("a file is in the way")
     assert server.register(RACE, 1).status == 201, "registering does not depend on it"
-    wait_for("it says so", lambda: "jobs.failing: job 1 (ticket) failed" in server.read_log())
-    (total,) = json.loads(fest.usher("mail", "status", "--json").stdout)["totals"]
+
+    def failed():  # and that is stored
+        (total,) = json.loads(fest.usher("mail", "status", "--json").stdout)["totals"]
+        return total if total.get("note") else None
+    total = wait_for("an attempt", failed)
     assert total["state"] == "queued" and total["mails"] == 1 and "outbox: " in total["note"]
+    assert "jobs.failing: job 1 (ticket) failed" in server.read_log(), "it is said before"
     outbox.unlink()
     outbox.mkdir()
     assert server.register(RACE, 2).status == 201
