@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from conftest import wait_for
+from conftest import STOP_S, wait_for
 from test_mails_killed import MailServer, job_of
 
 EVENT = "robo-race"
@@ -131,10 +131,10 @@ def test_silence_after_the_dot(fest, sink):
 
 def test_what_is_done_in_order_makes_no_copy(fest, tmp_path):
     """Rolling, pausing, stopping, starting and trying again, while mails are on their way."""
-    students = 60
+    students, late = 60, 20  # more than two workers have on their way
     sink = MailServer(tmp_path, "delay")
     try:
-        fest.add_event(EVENT, students)
+        fest.add_event(EVENT, students + late)
         server = serve(fest, sink)
         for number in range(students):
             register(server, f"student{number}")
@@ -150,12 +150,18 @@ def test_what_is_done_in_order_makes_no_copy(fest, tmp_path):
         fest.usher("mail", "retry", "--all")
         fest.usher("mail", "resume")
         has(32)
-        assert server.stop() == 0
-        left = students - len(sink.accepted())
+        sink.process.send_signal(signal.SIGSTOP)  # so that some are left, however quick it is
+        for number in range(students, students + late):
+            register(server, f"student{number}")
+        server.process.send_signal(signal.SIGTERM)
+        wait_for("it drains", lambda: "master.drain" in server.read_log())
+        sink.process.send_signal(signal.SIGCONT)
+        assert server.process.wait(STOP_S) == 0
+        left = students + late - len(sink.accepted())
         server = serve(fest, sink)
-        has(students)
+        has(students + late)
         assert server.stop() == 0
-        assert left > 0 and list(copies(sink).values()) == [1] * students
+        assert left > 0 and list(copies(sink).values()) == [1] * (students + late)
         assert {(r["state"], r["unknowns"], r["crashes"], r["failures"]) for r in rows(fest)} == {
             (2, 0, 0, 0)}
     finally:
