@@ -138,8 +138,9 @@ def test_killed_while_sending(fest, sink, role):
             if role == "storage":
                 fest.kill_storage(server)
             else:
-                os.kill(dice.choice(wait_for("job", lambda: server.children().get("job"))),
-                        signal.SIGKILL)
+                victim = dice.choice(wait_for("job", lambda: server.children().get("job")))
+                os.kill(victim, signal.SIGKILL)
+                wait_for("it to be missed", lambda: victim not in server.children().get("job", []))
             killed += 1
             wait_for("it goes on", lambda: len(mails.accepted()) in (number + 1, *range(
                 before + 1, STUDENTS + 1)))
