@@ -290,7 +290,7 @@ def test_slow_clients_are_shown_out(port):
         began = time.monotonic()
 
         def slow(first, each, status, least, most):
-            talk = stack.enter_context(Talk(port, 60))
+            talk = stack.enter_context(Talk(port, at_most(60)))
             talk.socket.setblocking(True)
             return {"talk": talk.send(first), "each": each, "status": status, "least": least,
                     "most": most}
@@ -308,7 +308,7 @@ def test_slow_clients_are_shown_out(port):
         idle = slow(PLAIN, b"", None, 14, 19)                     # idle_ms
         assert idle["talk"].read().status == 200
         cases.append(idle)
-        deaf = Deaf(stack.enter_context(Talk(port, 60)))          # write_gap_ms
+        deaf = Deaf(stack.enter_context(Talk(port, at_most(60))))  # write_gap_ms
         while not deaf.has_ended() or cases:
             select.select([case["talk"].socket for case in cases], [], [], 0.4)
             asking = time.monotonic()

@@ -112,7 +112,7 @@ def test_why_a_model_cannot_is_said_with_the_system_s_own_words():
             ("thread-per-request", "-v 3000000", 2000, "no further thread: ")):
         run_it = f'ulimit {limit}; exec "$0" lab run {scene} --json --students {students}'
         done = subprocess.run(["sh", "-c", run_it, USHER], cwd=ROOT, env=ENVIRON, text=True,
-                              capture_output=True, timeout=120)
+                              capture_output=True, timeout=at_most(120))
         shown = json.loads(done.stdout)
         assert shown["rows"][0]["total, s"] is None, shown["rows"]
         assert f"of {students} students got no mail ({why}" in shown["notes"], shown["notes"]

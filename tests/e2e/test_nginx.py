@@ -26,7 +26,7 @@ import pytest
 
 import private
 from browser import Browser
-from conftest import ENVIRON, ROOT, USHER, Reply, Server, wait_for
+from conftest import ENVIRON, ROOT, USHER, Reply, Server, at_most, wait_for
 from organiser import add_user, log_in
 from outbox import mails
 from test_rush import RACE, Rush
@@ -42,7 +42,7 @@ class Behind(Server):
     def _read_port(self):
         self.path = self._read_said(rb"serves on unix:(\S+)\n(?s:.*)Ctrl-C.*\n")[1].decode()
 
-    def request(self, method, path, body=None, headers=None, timeout=20):
+    def request(self, method, path, body=None, headers=None, timeout=at_most(20)):
         connection = http.client.HTTPConnection("localhost", timeout=timeout)
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.settimeout(timeout)
@@ -57,7 +57,7 @@ class Site(Server):
         self.folder, self.port, self.plain_port = folder, port, plain_port
         self.trust = ssl.create_default_context(cafile=folder / "cert.pem")
 
-    def request(self, method, path, body=None, headers=None, timeout=20):
+    def request(self, method, path, body=None, headers=None, timeout=at_most(20)):
         return exchange(http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout,
                                                     context=self.trust),
                         method, path, body, {"Origin": f"https://127.0.0.1:{self.port}"}
@@ -146,7 +146,7 @@ def test_form_ticket_and_mail(fest, deploy):
     assert answer.status == 201 and answer.json["manage_url"].startswith(public)
     again = d.site.register(RACE, 1, key="a-key-of-mine")
     assert again.headers["idempotent-replayed"] == "true" and again.json["id"] == answer.json["id"]
-    redirect = http.client.HTTPConnection("127.0.0.1", d.redirect, timeout=20)
+    redirect = http.client.HTTPConnection("127.0.0.1", d.redirect, timeout=at_most(20))
     moved = exchange(redirect, "GET", "/e/robo-race?x=1", None, {"Host": "fest.example"})
     assert (moved.status, moved.headers["location"]) == (308,
                                                          "https://fest.example/e/robo-race?x=1")
@@ -168,7 +168,7 @@ class InPlace:
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
         self.listener.listen()
-        self.listener.settimeout(20)
+        self.listener.settimeout(at_most(20))
         self.connections, self.connection = 0, None
 
     def take(self, end):
@@ -177,7 +177,7 @@ class InPlace:
         while not came.endswith(end):
             if not self.connection:
                 self.connection, _ = self.listener.accept()
-                self.connection.settimeout(20)
+                self.connection.settimeout(at_most(20))
                 self.connections += 1
             part = self.connection.recv(4096)
             came += part
@@ -217,7 +217,7 @@ def test_what_a_client_writes_about_itself_is_not_passed_on(in_place):
     asked = ask("POST", "/register", b"x" * 100, lies)
     came = usher.take(b"x" * 100)
     usher.say(b"HTTP/1.1 204 No Content\r\n\r\n")
-    assert asked.result(20).status == 204
+    assert asked.result(at_most(20)).status == 204
     line, *fields = came.split(b"\r\n\r\n")[0].decode().split("\r\n")
     assert line == "POST /register HTTP/1.1"
     fields = [tuple(f.lower().split(": ", 1)) for f in fields]
@@ -234,7 +234,7 @@ def test_connections_to_usher_are_kept(in_place):
         asked = ask("GET", "/")
         usher.take(b"\r\n\r\n")
         usher.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
-        assert asked.result(20).body == b"OK"
+        assert asked.result(at_most(20)).body == b"OK"
         # On a slow machine half a second may pass between two; not every time.
         if number >= usher.connections + 5:
             break
@@ -252,13 +252,13 @@ def test_a_post_is_sent_once(in_place, after, is_fresh):
         asked = ask("GET", "/")
         usher.take(b"\r\n\r\n")
         usher.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
-        asked.result(20)
+        asked.result(at_most(20))
     asked = ask("POST", "/register", b"{}")
     usher.take(b"{}")
     if after:
         usher.say(after)
     usher.drop()
-    answer = asked.result(20)
+    answer = asked.result(at_most(20))
     assert answer.status == 503 and answer.headers["retry-after"] == "10"
     usher.listener.setblocking(False)
     with pytest.raises(BlockingIOError):
@@ -270,7 +270,7 @@ def test_events_arrive_as_they_are_sent(front, waits):
     leaves ends the stream, so that a browser connects to the next."""
     server = waits()
     d = front(f"127.0.0.1:{server.port}").start_nginx()
-    with socket.create_connection(("127.0.0.1", d.site.port), 20) as plain, \
+    with socket.create_connection(("127.0.0.1", d.site.port), at_most(20)) as plain, \
             d.site.trust.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
         connection.sendall(b"GET /events?ms=60000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         stream = connection.makefile("rb")
@@ -290,7 +290,7 @@ def test_http_2_and_the_certificate(fest, deploy):
         return subprocess.run(
             ["curl", "-s", "-o", "/dev/null", "-w", "%{http_version} %{http_code}",
                                *options, f"https://127.0.0.1:{d.site.port}/"], text=True,
-                              capture_output=True, timeout=20)
+                              capture_output=True, timeout=at_most(20))
     assert curl("--cacert", d.folder / "cert.pem").stdout == "2 200"
     assert curl().returncode == 60  # nobody vouches for it
     assert curl("--cacert", d.folder / "cert.pem", "--tls-max", "1.1").returncode == 35

@@ -155,7 +155,7 @@ def test_a_standby_is_made_lost_and_done_without(tmp_path, cluster):
             assert server.get("/").status == 200 and not waiting.done()
             for line in go_on:
                 cluster.ask(line)
-            answer = waiting.result(20)
+            answer = waiting.result(at_most(20))
         assert answer.status == 201
         assert server.register(RACE, 2, key="the-key-of-2").json["id"] == answer.json["id"]
         assert server.register(RACE, 3).status == 201 and host.usher("verify").returncode == 0

@@ -69,7 +69,7 @@ class Rush:
         """Waits for the end; the counts of what was heard."""
         if self.lasts:
             self.process.terminate()
-        out, err = self.process.communicate(timeout=120)
+        out, err = self.process.communicate(timeout=at_most(120))
         count = json.loads(out)
         assert self.process.returncode == 0 and not err, err + out
         assert count["answered"] == count["sent"] and count["other"] == 0, out
@@ -195,7 +195,7 @@ def test_settings_that_are_wrong_change_nothing(fest):
 def post(port, number):
     """Sends a registration on a connection of its own; the connection."""
     body = json.dumps({"event": RACE, "name": f"S{number}", "email": f"s{number}@school.example"})
-    c = socket.create_connection(("127.0.0.1", port), 20)
+    c = socket.create_connection(("127.0.0.1", port), at_most(20))
     c.sendall(f"POST /register HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
               f"Idempotency-Key: key-of-{number:04}\r\n"
               f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
@@ -229,7 +229,7 @@ def test_stop_answers_what_was_begun(fest, signum):
         server.process.send_signal(signum)
         wait_for("it drains", lambda: "master.drain" in server.read_log())
     assert [answer(c) for c in open_requests] == [201] * 64
-    assert server.process.wait(20) == 0
+    assert server.process.wait(at_most(20)) == 0
     with fest.database() as db:
         assert db.execute("SELECT count(*) FROM registrations").fetchone()[0] == 64
 
@@ -247,7 +247,7 @@ def test_stop_answers_who_had_connected(fest):
     for pid in web:
         os.kill(pid, signal.SIGCONT)
     assert [answer(c) for c in waiting] == [201] * 64
-    assert server.process.wait(20) == 0
+    assert server.process.wait(at_most(20)) == 0
     with pytest.raises(ConnectionRefusedError):
         server.get("/")
 

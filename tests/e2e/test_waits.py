@@ -87,7 +87,7 @@ def test_plain_stays_quick_while_hashes_run(waits):
     with concurrent.futures.ThreadPoolExecutor() as pool:
         running = [pool.submit(hash_on) for _ in range(2)]
         quick = []
-        with Talk(server.port, 60) as talk:
+        with Talk(server.port, at_most(60)) as talk:
             while len(hashes) < 20 and not any(r.done() for r in running):
                 began = time.monotonic()
                 assert talk.ask(PLAIN).status == 200
@@ -156,7 +156,7 @@ class Crowd:
     def ask_on(self, keeps):
         raw = head(*([] if keeps else ["Connection: close"]), target="/wait?ms=5").encode()
         while not self.stopped.is_set():
-            with Talk(self.port, 60) as talk:
+            with Talk(self.port, at_most(60)) as talk:
                 answer = None
                 while not self.stopped.is_set() and not (answer and answer.get("Connection")):
                     answer = talk.ask(raw)
@@ -196,7 +196,7 @@ def test_rolling_and_scaling_fail_nobody(waits):
 def test_killed_master_takes_its_workers_along(waits):
     server = waits("--workers", "3")
     workers = children_of(server.process.pid)
-    with Talk(server.port, 30) as talk:
+    with Talk(server.port, at_most(30)) as talk:
         assert talk.ask(PLAIN + head(target="/wait?ms=60000").encode()).status == 200
         server.process.kill()
         server.process.wait()
