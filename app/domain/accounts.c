@@ -7,7 +7,8 @@
  *  2. There is always an active owner of the whole fest once there was one: changes of users
  *     take turns, so what one has counted stays true until it is stored.
  *  3. Whatever takes rights away ends the sessions in the same transaction: password, role, events
- *     and switching off a user, revoking a device.
+ *     and switching off a user, revoking a device. A login whose password was checked before that
+ *     is refused behind it: it hands in the hash that fitted, which has to be the user's still.
  *  4. A one-time code becomes NULL by the statement that uses it, so it works once.
  *  5. What is run again because its answer was lost knows itself by random bits that were made
  *     before: a new user by the hash of the password, a session by its token, a device by its code.
@@ -32,7 +33,9 @@ USH_RECORD_DEFINE(device, DEVICE_FIELDS)
     F(R, TEXT, what, .choices = "open|pair|touch|close")                                           \
     F(R, BYTES, token_key, .max = 16)                                                              \
     F(R, BYTES, other_key, .max = 16, .optional = true, .doc = "The old token, or the pair code")  \
-    F(R, I64, user)
+    F(R, I64, user)                                                                                \
+    F(R, TEXT, password, .max = 128, .optional = true, .secret = true,                             \
+      .doc = "The hash that fitted")
 USH_RECORD(session_change, SESSION_FIELDS)
 USH_RECORD_DEFINE(session_change, SESSION_FIELDS)
 
@@ -168,13 +171,20 @@ static int session_run(struct ush_tx *tx, const void *input, void *output)
         return n < 0 ? n : 0;
     }
     bool opens = ush_text_equal(in->what, USH_T("open"));
+    int64_t user = 0; /* locked before any session, as by whoever changes users */
+    if (opens)
+        USH_TRY(number_read(tx, &sql_user_as_read, &user, USH_VALUES(in->user, in->password)));
+    if (opens && !user) {
+        out->outcome = CHANGE_NOT_FOUND;
+        return 0;
+    }
     ush_text ends = opens ? in->other_key : in->token_key;
     USH_TRY(ush_exec(tx, &sql_session_end, USH_VALUES(USH_BYTES(ends), tx->now_ms)));
     if (!opens)
         return 0;
-    int n = ush_exec(tx, &sql_session_insert,
-                     USH_VALUES(USH_BYTES(in->token_key), in->user, USH_NULL, tx->now_ms,
-                                tx->now_ms + SESSION_MS));
+    int n = ush_exec(
+        tx, &sql_session_insert,
+        USH_VALUES(USH_BYTES(in->token_key), user, USH_NULL, tx->now_ms, tx->now_ms + SESSION_MS));
     return n < 0 ? n : 0;
 }
 
@@ -185,12 +195,17 @@ const struct ush_operation op_session = {
     .run = session_run,
 };
 
-static int session_change(struct fest *f, const char *what, int64_t user, ush_text token,
+/* `user` is NULL but for opening one. */
+static int session_change(struct fest *f, const char *what, const struct user *user, ush_text token,
                           ush_text other, struct ush_arena *arena)
 {
     uint8_t key[KEY_BYTES], second[KEY_BYTES];
     struct change_result result;
-    struct session_change in = {.what = ush_text_of(what), .user = user};
+    struct session_change in = {.what = ush_text_of(what)};
+    if (user) {
+        in.user = user->id;
+        in.password = user->password;
+    }
     in.token_key = hash_of(f, HASH_SESSION, token, key);
     bool pairs = !strcmp(what, "pair");
     in.other_key = hash_of(f, pairs ? HASH_PAIR : HASH_SESSION, other, second);
@@ -198,7 +213,7 @@ static int session_change(struct fest *f, const char *what, int64_t user, ush_te
     return result.outcome == CHANGE_DONE ? 0 : USH_ENOTFOUND;
 }
 
-int session_open(struct fest *f, int64_t user, ush_text old, char ret_token[],
+int session_open(struct fest *f, const struct user *user, ush_text old, char ret_token[],
                  struct ush_arena *arena)
 {
     new_token(ret_token);
@@ -207,14 +222,14 @@ int session_open(struct fest *f, int64_t user, ush_text old, char ret_token[],
 
 int session_close(struct fest *f, ush_text token, struct ush_arena *arena)
 {
-    return session_change(f, "close", 0, token, USH_NONE, arena);
+    return session_change(f, "close", NULL, token, USH_NONE, arena);
 }
 
 int session_touch(struct fest *f, ush_text token, const struct account *a, struct ush_arena *arena)
 {
     if (ush_wall_ms() - a->seen_at < TOUCH_EVERY_MS)
         return 0;
-    return session_change(f, "touch", 0, token, USH_NONE, arena);
+    return session_change(f, "touch", NULL, token, USH_NONE, arena);
 }
 
 /* ---- users ----------------------------------------------------------------------------------- */
@@ -419,7 +434,7 @@ int device_pair(struct fest *f, ush_text code, char ret_token[SESSION_TOKEN_CHAR
                 struct ush_arena *arena)
 {
     new_token(ret_token);
-    return session_change(f, "pair", 0, ush_text_of(ret_token), code, arena);
+    return session_change(f, "pair", NULL, ush_text_of(ret_token), code, arena);
 }
 
 int device_revoke(struct fest *f, int64_t id, ush_text actor, struct change_result *ret,

@@ -69,9 +69,11 @@ bool events_allow(ush_text events, int64_t event);
 /* "user:name" or "device:name", for the audit. */
 ush_text account_actor(const struct account *a, struct ush_arena *arena);
 
-/* A new session of a user or device; the token for the cookie is made here. Logging in with `old`
- * ends that session. May suspend. */
-int session_open(struct fest *f, int64_t user, ush_text old, char ret_token[],
+struct user;
+/* A new session of a user as user_by_email gave it; the token for the cookie is made here. Logging
+ * in with `old` ends that session. USH_ENOTFOUND when the user has another password since, or was
+ * switched off. May suspend. */
+int session_open(struct fest *f, const struct user *user, ush_text old, char ret_token[],
                  struct ush_arena *arena);
 /* Ends one. May suspend. */
 int session_close(struct fest *f, ush_text token, struct ush_arena *arena);

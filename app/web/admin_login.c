@@ -110,11 +110,12 @@ int web_login_post(struct ush_request *rq)
         return r;
     struct hashing h = {.password = in->password, .hash = r == 0 ? u.password : USH_NONE};
     USH_TRY(in_pool(rq, &h));
-    if (!h.fits || !u.is_active) {
+    r = h.fits ? session_open(f, &u, cookie_token(rq), token, rq->arena) : USH_ENOTFOUND;
+    if (r == USH_ENOTFOUND) {
         ush_info("login.refused", "a wrong password, or no such user");
         return show_login(rq, 403, in, USH_T("Address or password is wrong."));
     }
-    USH_TRY(session_open(f, u.id, cookie_token(rq), token, rq->arena));
+    USH_TRY(r);
     cookie_set(rq, ush_arena_copy(rq->arena, ush_text_of(token)).at, SESSION_MS / 1000);
     return ush_reply_redirect(rq, 303, next_of(in->next));
 }

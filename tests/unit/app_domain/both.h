@@ -18,4 +18,14 @@ static inline void fixture_on(int database)
         fixture_url = pg_url(pg_database());
 }
 
+/* Whether a statement of another session works; it blocks, and nothing in it waits. */
+static inline bool other_does(PGconn *other, const char *sql)
+{
+    PGresult *r = PQexec(other, sql);
+    bool is_done = PQresultStatus(r) == PGRES_COMMAND_OK ||
+                   (PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) > 0);
+    PQclear(r);
+    return is_done;
+}
+
 #endif

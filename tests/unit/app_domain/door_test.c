@@ -1,11 +1,10 @@
 /*
- * door_test.c - who may work for the fest, who is let in, and who is forgotten.
+ * door_test.c - who is let in, and who is forgotten.
  *
- * Sessions end with whatever took their rights away; of many scans at once exactly one is first;
- * after erasing no row of any table holds a name, an address or a mail.
+ * Of many scans at once exactly one is first; after erasing no row of any table holds a name, an
+ * address or a mail.
  */
 #include "both.h"
-#include "domain/accounts.h"
 #include "domain/audit.h"
 #include "domain/checkin.h"
 #include "domain/erase.h"
@@ -14,165 +13,6 @@
 enum { SCANNERS = 50 };
 
 #define IS(t, word) ck_assert_msg(ush_text_equal((t), USH_T(word)), "%.*s", USH_PR(t))
-
-/* ---- accounts -------------------------------------------------------------------------------- */
-
-static struct change_result store(struct fixture *x, struct user_put put)
-{
-    struct change_result result;
-    put.actor = USH_T("test");
-    ck_assert_int_eq(user_store(&x->fest, &put, &result, &x->arena), 0);
-    return result;
-}
-
-static struct user_put new_user(const char *email, const char *role)
-{
-    static char hashes[4][PASSWORD_HASH_MAX]; /* each is another, as in service */
-    static unsigned next;
-    char *hash = hashes[next++ % 4];
-    ck_assert_int_eq(password_hash(USH_T("correct horse"), hash), 0);
-    return (struct user_put){.email = ush_text_of(email),
-                             .name = USH_T("Somebody"),
-                             .role = ush_text_of(role),
-                             .password = ush_text_of(hash)};
-}
-
-static int accounts(void *arg)
-{
-    struct fixture *x = arg;
-    struct fest *f = &x->fest;
-    struct user owner, desk;
-    struct account a;
-    char token[SESSION_TOKEN_CHARS + 1], second[SESSION_TOKEN_CHARS + 1];
-    fixture_open(x);
-    struct user_put first = new_user("Owner@School.example", "owner");
-    first.is_first = 1;
-    ck_assert_int_eq(store(x, first).outcome, CHANGE_DONE);
-    ck_assert_int_eq(store(x, first).outcome, CHANGE_DONE); /* its answer was lost */
-    first.email = USH_T("second@school.example");
-    ck_assert_int_eq(store(x, first).outcome, CHANGE_REFUSED); /* not the first any more */
-    ck_assert_int_eq(store(x, new_user("owner@school.example", "desk")).outcome, CHANGE_DUPLICATE);
-    ck_assert_int_eq(store(x, new_user("desk@school.example", "desk")).outcome, CHANGE_DONE);
-    ck_assert_int_eq(user_by_email(f, USH_T("OWNER@school.example"), &x->arena, &owner), 0);
-    ck_assert_int_eq(user_by_email(f, USH_T("desk@school.example"), &x->arena, &desk), 0);
-    ck_assert(password_fits(USH_T("correct horse"), owner.password));
-    ck_assert(!password_fits(USH_T("correct house"), owner.password));
-    ck_assert(!password_fits(USH_T("correct horse"), USH_T("")));
-    ck_assert_int_eq(ush_yield(), 0); /* the hashes have stopped the loop's clock for long */
-    /* A role and a password end sessions, and so does logging in again with the old cookie. */
-    ck_assert_int_eq(session_open(f, desk.id, USH_NONE, token, &x->arena), 0);
-    ck_assert_int_eq(session_read(f, ush_text_of(token), &x->arena, &a), 0);
-    ck_assert_int_eq(role_of(a.role), ROLE_DESK);
-    ck_assert_int_eq(session_open(f, desk.id, ush_text_of(token), second, &x->arena), 0);
-    ck_assert_int_eq(session_read(f, ush_text_of(token), &x->arena, &a), USH_ENOTFOUND);
-    store(x, (struct user_put){.id = desk.id, .role = USH_T("viewer"), .events = USH_T("[1,3]")});
-    ck_assert_int_eq(session_read(f, ush_text_of(second), &x->arena, &a), USH_ENOTFOUND);
-    ck_assert_int_eq(session_open(f, desk.id, USH_NONE, token, &x->arena), 0);
-    ck_assert_int_eq(session_read(f, ush_text_of(token), &x->arena, &a), 0);
-    ck_assert(events_allow(a.events, 1) && events_allow(a.events, 3));
-    ck_assert(!events_allow(a.events, 2) && !events_allow(a.events, 13));
-    ck_assert_int_eq(session_close(f, ush_text_of(token), &x->arena), 0);
-    ck_assert_int_eq(session_read(f, ush_text_of(token), &x->arena, &a), USH_ENOTFOUND);
-    /* Somebody who may do everything stays. */
-    struct user_put off = {.id = owner.id, .is_active = 0};
-    USH_SET(&off, user_put_is_active);
-    ck_assert_int_eq(store(x, off).outcome, CHANGE_REFUSED);
-    store(x, (struct user_put){.id = desk.id, .role = USH_T("owner"), .events = USH_T("[]")});
-    ck_assert_int_eq(store(x, off).outcome, CHANGE_DONE);
-    ck_assert_int_eq(session_open(f, owner.id, USH_NONE, token, &x->arena), 0);
-    ck_assert_int_eq(session_read(f, ush_text_of(token), &x->arena, &a), USH_ENOTFOUND);
-    fixture_close(x);
-    return 0;
-}
-
-struct stepping_down {
-    struct fixture *x;
-    int64_t user;
-    int64_t outcome;
-};
-
-static int step_down(void *arg)
-{
-    struct stepping_down *s = arg;
-    s->outcome = store(s->x, (struct user_put){.id = s->user, .role = USH_T("viewer")}).outcome;
-    return 0;
-}
-
-/* Both at the same moment, in transactions of their own where there can be two. */
-static int last_owners(void *arg)
-{
-    enum { ROUNDS = 10 };
-    struct fixture *x = arg;
-    struct user u[2];
-    fixture_open(x);
-    store(x, new_user("a@school.example", "owner"));
-    store(x, new_user("b@school.example", "owner"));
-    ck_assert_int_eq(user_by_email(&x->fest, USH_T("a@school.example"), &x->arena, &u[0]), 0);
-    ck_assert_int_eq(user_by_email(&x->fest, USH_T("b@school.example"), &x->arena, &u[1]), 0);
-    for (int round = 0; round < ROUNDS; round++) {
-        struct stepping_down s[2] = {{x, u[0].id, 0}, {x, u[1].id, 0}};
-        ck_assert_int_eq(ush_gather(2, 2, step_down, s, sizeof *s), 0);
-        int refused = s[1].outcome == CHANGE_REFUSED;
-        ck_assert_int_eq(s[!refused].outcome, CHANGE_DONE);
-        ck_assert_int_eq(s[refused].outcome, CHANGE_REFUSED);
-        store(x, (struct user_put){.id = u[!refused].id, .role = USH_T("owner")});
-    }
-    /* An owner of one event is not enough, and may have a new password all the same. */
-    struct user_put some = {.id = u[0].id, .events = USH_T("[1]")};
-    ck_assert_int_eq(store(x, some).outcome, CHANGE_DONE);
-    some.id = u[1].id;
-    ck_assert_int_eq(store(x, some).outcome, CHANGE_REFUSED);
-    some.events = USH_NONE;
-    some.password = USH_T("hash");
-    ck_assert_int_eq(store(x, some).outcome, CHANGE_DONE);
-    some.id = u[0].id;
-    ck_assert_int_eq(store(x, some).outcome, CHANGE_DONE);
-    fixture_close(x);
-    return 0;
-}
-
-static int setup_links(void *arg)
-{
-    struct fixture *x = arg;
-    char token[SETUP_TOKEN_CHARS + 1];
-    fixture_open(x);
-    setup_token_format(&x->fest.keys, 1000, token);
-    ck_assert(setup_token_fits(&x->fest.keys, ush_text_of(token), 1000 + SETUP_MS - 1));
-    ck_assert(!setup_token_fits(&x->fest.keys, ush_text_of(token), 1000 + SETUP_MS));
-    token[20] = token[20] == '0' ? '1' : '0';
-    ck_assert(!setup_token_fits(&x->fest.keys, ush_text_of(token), 1000));
-    fixture_close(x);
-    return 0;
-}
-
-static int devices(void *arg)
-{
-    struct fixture *x = arg;
-    struct fest *f = &x->fest;
-    char code[SESSION_TOKEN_CHARS + 1], token[SESSION_TOKEN_CHARS + 1];
-    struct account a;
-    struct change_result result;
-    struct ush_rows rows;
-    fixture_open(x);
-    const struct device_new gate = {.name = USH_T("Gate B"),
-                                    .events = USH_T("[2]"),
-                                    .expires_at = ush_wall_ms() + 3600000,
-                                    .actor = USH_T("test")};
-    ck_assert_int_eq(device_add(f, &gate, code, &x->arena), 0);
-    ck_assert_int_eq(device_pair(f, ush_text_of(code), token, &x->arena), 0);
-    ck_assert_int_eq(session_read(f, ush_text_of(token), &x->arena, &a), 0);
-    ck_assert_int_eq(role_of(a.role), ROLE_DEVICE);
-    ck_assert(events_allow(a.events, 2) && !events_allow(a.events, 1));
-    char other[SESSION_TOKEN_CHARS + 1];
-    ck_assert_int_eq(device_pair(f, ush_text_of(code), other, &x->arena), USH_ENOTFOUND);
-    ck_assert_int_eq(devices_list(f, &x->arena, &rows), 0);
-    ck_assert_int_eq(rows.count, 1);
-    const struct device *d = rows.at;
-    ck_assert_int_eq(device_revoke(f, d->id, USH_T("test"), &result, &x->arena), 0);
-    ck_assert_int_eq(session_read(f, ush_text_of(token), &x->arena, &a), USH_ENOTFOUND);
-    fixture_close(x);
-    return 0;
-}
 
 /* ---- the door -------------------------------------------------------------------------------- */
 
@@ -507,16 +347,6 @@ static int erase_it(void *arg)
     return registration_erase(&e->x->fest, &in, &result, &e->x->arena);
 }
 
-/* Whether a statement of another session works; it blocks, and nothing in it waits. */
-static bool other_does(PGconn *other, const char *sql)
-{
-    PGresult *r = PQexec(other, sql);
-    bool is_done = PQresultStatus(r) == PGRES_COMMAND_OK ||
-                   (PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) > 0);
-    PQclear(r);
-    return is_done;
-}
-
 /* Whoever locks several jobs does so in ascending id, whatever moved them about in the table. */
 static int erasing_waits_in_order(void *arg)
 {
@@ -554,10 +384,6 @@ static const struct story {
     int (*body)(void *);
     enum attempt attempt;
 } stories[] = {
-    {"accounts", accounts},
-    {"the last two owners", last_owners},
-    {"setup links", setup_links},
-    {"devices", devices},
     {"the door", door},
     {"many scanners", many_scanners},
     {"forgetting", forgetting},
