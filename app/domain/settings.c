@@ -148,6 +148,29 @@ static const char *base_url_of(const char *listen)
     return n < 0 ? NULL : url;
 }
 
+/* It is shown, so it may hold nothing that would not be shown of a database's URL. */
+static int check_mail_url(const struct settings *s, struct ush_buf *ret_problem)
+{
+    char shown[sizeof s->database_name];
+    ush_text url = ush_text_of(s->mail_url);
+    if (settings_outbox(s) && *settings_outbox(s))
+        return 0;
+    if (!ush_text_starts(url, USH_T("smtp://")) && !ush_text_starts(url, USH_T("smtps://")) &&
+        !ush_text_starts(url, USH_T("http://")) && !ush_text_starts(url, USH_T("https://"))) {
+        ush_buf_printf(ret_problem,
+                       "USHER_MAIL_URL is not file:FOLDER, smtp://HOST, smtps://HOST or "
+                       "https://HOST/PATH");
+        return -EINVAL;
+    }
+    ush_database_name(s->mail_url, shown, sizeof shown);
+    if (strlen(shown) == strcspn(s->mail_url, "?"))
+        return 0;
+    ush_buf_printf(ret_problem,
+                   "USHER_MAIL_URL: behind a ':' stands the port; a password goes into "
+                   "USHER_SMTP_PASSWORD, a token into USHER_MAIL_TOKEN");
+    return -EINVAL;
+}
+
 int settings_check(struct settings *s, struct ush_buf *ret_problem)
 {
     const struct {
@@ -185,15 +208,7 @@ int settings_check(struct settings *s, struct ush_buf *ret_problem)
         url.len--;
     if (s->base_url[url.len] && !(s->base_url = strndup(url.at, url.len)))
         return -ENOMEM;
-    url = ush_text_of(s->mail_url);
-    if (!(settings_outbox(s) && *settings_outbox(s)) && !ush_text_starts(url, USH_T("smtp://")) &&
-        !ush_text_starts(url, USH_T("smtps://")) && !ush_text_starts(url, USH_T("http://")) &&
-        !ush_text_starts(url, USH_T("https://"))) {
-        ush_buf_printf(ret_problem,
-                       "USHER_MAIL_URL is not file:FOLDER, smtp://HOST, smtps://HOST or "
-                       "https://HOST/PATH");
-        return -EINVAL;
-    }
+    USH_TRY(check_mail_url(s, ret_problem));
     if (s->workers == 0) {
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
         s->workers = cores < 1 ? 1 : cores > 64 ? 64 : cores;

@@ -71,6 +71,27 @@ const struct ush__driver *ush__driver_of(const char *url)
     return NULL;
 }
 
+/* The end of what may be shown of "host:port,[address]:port/…": behind a ':' without a port there
+ * may be a password, of a URL in which the host was forgotten. */
+static const char *end_of_hosts(const char *host)
+{
+    for (;; host++) {
+        if (*host == '[') {
+            size_t address = strspn(host + 1, "0123456789abcdefABCDEF:.");
+            host += host[1 + address] == ']' ? address + 2 : 0;
+        }
+        host += strcspn(host, ":,/?");
+        if (*host == ':') {
+            size_t digits = strspn(host + 1, "0123456789");
+            if (digits > 5 || !strchr(",/?", host[1 + digits]))
+                return host;
+            host += 1 + digits;
+        }
+        if (*host != ',')
+            return host + strlen(host);
+    }
+}
+
 /* Rather too little than a password: whoever forgets to escape a '/' or '?' in one gets a strange
  * name. What is no URL may be a list of parameters, and then its first word is all that shows. */
 void ush_database_name(const char *url, char *ret_name, size_t room)
@@ -78,18 +99,18 @@ void ush_database_name(const char *url, char *ret_name, size_t room)
     const char *authority = strstr(url, "://");
     if (!authority) {
         bool is_file = is_of(url, ush__sqlite.scheme);
-        snprintf(ret_name, room, "%.*s", (int)(is_file ? strlen(url) : strcspn(url, "=@ ")), url);
+        snprintf(ret_name, room, "%.*s", (int)(is_file ? strlen(url) : strcspn(url, ":=@ ")), url);
         return;
     }
     /* Of "scheme://user:password@host/…": the last '@' before the path, the first ':' before it. */
     authority += 3;
     const char *at = memrchr(authority, '@', strcspn(authority, "/"));
+    const char *hosts = at ? at + 1 : authority;
     at = at ? at : strrchr(authority, '@');
     const char *colon = at ? memchr(authority, ':', (size_t)(at - authority)) : NULL;
-    if (colon)
-        snprintf(ret_name, room, "%.*s%s", (int)(colon - url), url, at);
-    else
-        snprintf(ret_name, room, "%s", url);
+    const char *rest = colon ? at : authority, *end = end_of_hosts(colon ? at + 1 : hosts);
+    snprintf(ret_name, room, "%.*s%.*s", (int)((colon ? colon : authority) - url), url,
+             (int)(end - rest), rest);
     ret_name[strcspn(ret_name, "?")] = 0; /* parameters may hold a password too */
 }
 

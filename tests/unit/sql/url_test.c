@@ -27,7 +27,20 @@ static const struct name_case {
     /* What we do not know may hold one all the same. */
     {"mysql://usher:hush@db/fest", "mysql://usher@db/fest"},
     {"password=hush host=db", "password"},
-    {"usher:hush@db", "usher:hush"}, /* nothing says that this is one */
+    {"usher:hush@db", "usher"},
+    {"postgresql:usher:hush@db", "postgresql"},
+    /* A password without a host behind it stands where a port would. */
+    {"postgresql://usher:hush/fest", "postgresql://usher"},
+    {"postgresql://usher:hush", "postgresql://usher"},
+    {"postgresql://usher:54hush/fest", "postgresql://usher"},
+    {"postgresql://usher:543210/fest", "postgresql://usher"},
+    {"postgresql://usher:hu?sh/fest", "postgresql://usher"},
+    {"postgresql://a:5432,usher:hush/fest", "postgresql://a:5432,usher"},
+    {"postgresql://[::1:hush/fest", "postgresql://["},
+    {"postgresql://usher@db:hush/fest", "postgresql://usher@db"},
+    {"postgresql://usher:hush@db:hush/fest", "postgresql://usher@db"},
+    {"postgresql://a,b:5433,[::1]:5434/fest?user=u", "postgresql://a,b:5433,[::1]:5434/fest"},
+    {"postgresql:///fest?host=/run,@abstract&port=1,2", "postgresql:///fest"},
 };
 
 START_TEST(a_name_shows_no_password)
