@@ -11,6 +11,7 @@
  *  1. Of any number of scans of one person exactly one finds "in", until it is undone.
  *  2. Every scan leaves a row, whatever it found; an unknown code does not, as it names nobody.
  *  3. Only a confirmed registration gets in.
+ *  4. Nobody gets in while the registration is corrected or cancelled: its row is locked first.
  */
 #include "domain/checkin.h"
 
@@ -103,8 +104,8 @@ static int checkin_run(struct ush_tx *tx, const void *input, void *output)
         out->entered = known.entered;
         return tell_when(tx, in, out);
     }
-    found =
-        ush_one(tx, &sql_registration_seat, &seat_row_record, &row, USH_VALUES(in->registration));
+    found = ush_one(tx, &sql_registration_at_door, &seat_row_record, &row,
+                    USH_VALUES(in->registration));
     USH_TRY(found);
     out->result = USH_T("unknown");
     if (!found)

@@ -7,9 +7,12 @@
  *     person or team is registered already, nothing has changed.
  *  3. A new address of the lead raises manage_rev: the link that went to the old one is dead. Mails
  *     that have not gone out yet go to the new one.
+ *  4. Who has come in is stored by position and follows the person: whoever leaves a team takes it
+ *     away, and whoever takes their position has not come in.
  */
 #include "domain/people.h"
 
+#include "domain/checkin.h"
 #include "domain/form.h"
 #include "domain/mails.h"
 #include "domain/places.h"
@@ -154,6 +157,7 @@ struct correction {
     const struct register_in *form;
     const struct seat_row *row;
     const struct seats *seats;
+    struct ush_rows old; /* of struct participant: the people as they are stored */
     int64_t manage_rev;
     struct change_result *out;
 };
@@ -181,6 +185,63 @@ static int move_school(struct ush_tx *tx, const struct correction *c)
     return USH_ECONFLICT;
 }
 
+/* By what somebody is known to have been in the registration before; the surest first. */
+enum known_by { BY_BOTH, BY_ADDRESS, BY_NAME, BY_POSITION, KNOWN_BY };
+
+static bool is_known(enum known_by by, const struct participant *old, const struct desk_place *new)
+{
+    bool has_two = old->email.len && new->email.len;
+    bool same_name = ush_text_equal(old->name, new->name);
+    bool same_address = has_two && ush_text_equal_nocase(old->email, new->email);
+    switch (by) {
+    case BY_BOTH:
+        return same_name && (same_address || (!old->email.len && !new->email.len));
+    case BY_ADDRESS:
+        return same_address;
+    case BY_NAME:
+        return same_name;
+    default: /* the name is corrected; who was erased is nobody */
+        return old->name.len && !has_two;
+    }
+}
+
+/* Finds for each of the people who of those stored it is, or NULL. */
+static void recognise(const struct correction *c, const struct participant **ret)
+{
+    const struct desk_place *new = c->form->people.at;
+    const struct participant *old = c->old.at;
+    bool is_taken[DESK_PEOPLE_MAX] = {false};
+    for (enum known_by by = 0; by < KNOWN_BY; by++)
+        for (size_t i = 0; i < c->form->people.count; i++)
+            for (size_t k = 0; k < c->old.count && !ret[i]; k++)
+                if (!is_taken[k] && is_known(by, &old[k], &new[i]) &&
+                    (by != BY_POSITION || old[k].position == (int64_t)i)) {
+                    ret[i] = &old[k];
+                    is_taken[k] = true;
+                }
+}
+
+/* The registration's row is locked, so nobody comes in meanwhile. */
+static int move_attendance(struct ush_tx *tx, const struct correction *c)
+{
+    const struct participant *was[DESK_PEOPLE_MAX] = {NULL};
+    struct ush_rows in;
+    USH_TRY(ush_all(tx, &sql_attendance_of, &attendance_record, DESK_PEOPLE_MAX, &in,
+                    USH_VALUES(c->registration)));
+    const struct attendance *a = in.at;
+    if (!in.count)
+        return 0;
+    recognise(c, was);
+    USH_TRY(ush_exec_later(tx, &sql_attendance_delete, USH_VALUES(c->registration, EVERYBODY)));
+    for (size_t i = 0; i < c->form->people.count; i++)
+        for (size_t k = 0; k < in.count; k++)
+            if (was[i] && was[i]->position == a[k].position)
+                USH_TRY(
+                    ush_exec_later(tx, &sql_attendance_insert,
+                                   USH_VALUES(c->registration, (int64_t)i, a[k].at, a[k].gate)));
+    return 0;
+}
+
 static int write_correction(struct ush_tx *tx, void *arg)
 {
     const struct correction *c = arg;
@@ -201,10 +262,9 @@ static int write_correction(struct ush_tx *tx, void *arg)
                    USH_HAS(f, register_in_grade) ? ush_value_i64(f->grade) : USH_NULL, f->team_name,
                    USH_BYTES(f->team_key), c->manage_rev, tx->now_ms, f->answers)));
     USH_TRY(ush_exec_later(tx, &sql_participants_delete, USH_VALUES(c->registration)));
-    USH_TRY(ush_exec_later(tx, &sql_attendance_behind,
-                           USH_VALUES(c->registration, (int64_t)f->people.count)));
-    return ush_exec_rows_later(tx, &sql_participant_insert, &new_participant_record, persons,
-                               f->people.count);
+    USH_TRY(ush_exec_rows_later(tx, &sql_participant_insert, &new_participant_record, persons,
+                                f->people.count));
+    return move_attendance(tx, c);
 }
 
 /* Reads what a change of one registration needs: 1, or 0 with the outcome in `out`. */
@@ -222,14 +282,11 @@ static int find(struct ush_tx *tx, int64_t registration, struct locked *ret,
 }
 
 /* The lead's address differs from the stored one. */
-static int address_changes(struct ush_tx *tx, const struct edit *in)
+static bool address_changes(const struct correction *c)
 {
-    struct ush_rows rows;
-    const struct desk_place *lead = ((const struct register_in *)in->form)->people.at;
-    USH_TRY(ush_all(tx, &sql_participants_of, &participant_record, DESK_PEOPLE_MAX, &rows,
-                    USH_VALUES(in->registration)));
-    const struct participant *stored = rows.at;
-    return !rows.count || !ush_text_equal(stored->email, lead->email);
+    const struct desk_place *lead = c->form->people.at;
+    const struct participant *stored = c->old.at;
+    return !c->old.count || !ush_text_equal(stored->email, lead->email);
 }
 
 static int edit_run(struct ush_tx *tx, const void *input, void *output)
@@ -246,10 +303,11 @@ static int edit_run(struct ush_tx *tx, const void *input, void *output)
         USH_SET(out, change_result_until);
         return 0;
     }
-    int moved = address_changes(tx, in);
-    USH_TRY(moved);
-    struct correction c = {in->registration,         in->form, &l.row, &l.seats,
-                           l.row.manage_rev + moved, out};
+    struct correction c = {in->registration, in->form, &l.row, &l.seats, .out = out};
+    USH_TRY(ush_all(tx, &sql_participants_of, &participant_record, DESK_PEOPLE_MAX, &c.old,
+                    USH_VALUES(in->registration)));
+    bool moved = address_changes(&c);
+    c.manage_rev = l.row.manage_rev + moved;
     int rc = ush_savepoint(tx, write_correction, &c);
     if (rc == USH_ECONFLICT) {
         if (out->outcome != CHANGE_REFUSED)

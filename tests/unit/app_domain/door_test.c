@@ -17,15 +17,15 @@ enum { SCANNERS = 50 };
 /* ---- the door -------------------------------------------------------------------------------- */
 
 static int64_t enter_with(struct fixture *x, const char *name, const char *email,
-                          const struct desk_person *member)
+                          const struct ush_rows *members)
 {
     struct ush_faults faults;
     struct desk_answer a;
     ush_faults_init(&faults, &x->arena);
     const struct desk_request rq = {.event = USH_T("race"),
-                                    .team = member ? USH_T("Sparks") : USH_NONE,
-                                    .members = member,
-                                    .member_count = member != NULL,
+                                    .team = members ? ush_text_of(email) : USH_NONE,
+                                    .members = members ? members->at : NULL,
+                                    .member_count = members ? members->count : 0,
                                     .name = ush_text_of(name),
                                     .email = ush_text_of(email),
                                     .school = USH_T("Zanzibar School"),
@@ -291,11 +291,11 @@ static int mail_follows_a_correction(void *arg)
 
 static int64_t enter_team(struct fixture *x)
 {
-    const struct desk_person ravi = {.name = USH_T("Ravi"), .email = USH_T("ravi@school.example")};
+    struct desk_person ravi = {.name = USH_T("Ravi"), .email = USH_T("ravi@school.example")};
     fixture_open(x);
     fixture_import(x, "[{\"slug\":\"race\",\"title\":\"Race\",\"kind\":\"team\","
                       "\"team_min\":1,\"team_max\":2,\"starts\":\"2031-03-14T10:00:00Z\"}]");
-    return enter_with(x, "Asha", "asha@school.example", &ravi);
+    return enter_with(x, "Asha", "asha@school.example", &(struct ush_rows){&ravi, 1});
 }
 
 /* The lead still gets the ticket, without the member's name. */
@@ -310,6 +310,91 @@ static int forgetting_a_member(void *arg)
     ck_assert_int_eq(registration_erase(&x->fest, &in, &result, &x->arena), 0);
     ck_assert_int_eq(ush_read(x->fest.db, look, (void *)(uintptr_t) "Ravi"), 0);
     ck_assert_int_eq(to_be_sent(x, id), 1);
+    fixture_close(x);
+    return 0;
+}
+
+/* ---- who has come in, when the team is corrected --------------------------------------------- */
+
+static const struct team_case {
+    const char *before, *in, *after, *in_after; /* "name/address, name": all but the lead */
+} team_cases[] = {
+    {"Ravi/r@x.in, Mia/m@x.in, Noor/n@x.in", "Mia", "Mia/m@x.in, Noor/n@x.in", "Mia"},
+    {"Ravi, Mia, Noor", "Ravi, Mia", "Mia, Noor", "Mia"},
+    {"Ravi, Mia, Noor", "Noor", "Noor", "Noor"},
+    {"Ravi, Mia", "Ravi", "Mia, Ravi", "Ravi"},
+    {"Ravi", "Ravi", "", ""},
+    /* Corrected, also while somebody leaves. */
+    {"Ravi, Mia", "Ravi", "Ravee, Mia", "Ravee"},
+    {"Ravi/r@x.in, Mia/m@x.in", "Mia", "Mia/mia@x.in", "Mia"},
+    {"Ravi/r@x.in, Mia/m@x.in", "Mia", "Mya/M@x.in", "Mya"},
+    {"Ravi, Mia", "Mia", "Ravi/r@x.in, Mia/m@x.in", "Mia"},
+    /* Two of one family. */
+    {"Ravi/f@x.in, Mia/f@x.in", "Mia", "Mia/f@x.in", "Mia"},
+    /* Somebody else takes the position. */
+    {"Ravi/r@x.in, Mia/m@x.in", "Ravi, Mia", "Noor/n@x.in, Mia/m@x.in", "Mia"},
+    {"Ravi, Mia", "Ravi, Mia", "Mia, Noor", "Mia"},
+};
+
+static struct ush_rows team_of(struct fixture *x, const char *list)
+{
+    struct desk_person *people = USH_NEW_N(&x->arena, struct desk_person, 4);
+    size_t n = 0;
+    for (ush_text rest = ush_text_of(list); rest.len; n++) {
+        ush_text email = ush_text_trim(ush_text_cut(&rest, ','));
+        people[n].name = ush_text_cut(&email, '/');
+        people[n].email = email;
+    }
+    return (struct ush_rows){people, n};
+}
+
+/* Whether the member is among them; the lead always is. */
+static bool is_in(const struct ush_rows *team, size_t position, const struct ush_rows *in)
+{
+    const struct desk_person *of = team->at, *at = in->at;
+    for (size_t i = 0; i < in->count && position > 0; i++)
+        if (ush_text_equal(of[position - 1].name, at[i].name))
+            return true;
+    return position == 0;
+}
+
+static void correct_a_team(struct fixture *x, const struct team_case *c, const char *email)
+{
+    struct ush_rows before = team_of(x, c->before), after = team_of(x, c->after);
+    struct ush_rows in = team_of(x, c->in), in_after = team_of(x, c->in_after), rows, scans;
+    struct checkin_result entered = {0};
+    int64_t id = enter_with(x, "Asha", email, &before);
+    size_t n = 0;
+    for (size_t i = 0; i <= before.count; i++)
+        if (is_in(&before, i, &in))
+            entered = scan(x, NULL, (struct checkin){.registration = id, .position = (int64_t)i});
+    correct(x, id,
+            (struct desk_request){.name = USH_T("Asha"),
+                                  .email = ush_text_of(email),
+                                  .team = ush_text_of(email),
+                                  .members = after.at,
+                                  .member_count = after.count});
+    ck_assert_int_eq(attendance_read(&x->fest, id, &x->arena, &rows, &scans), 0);
+    const struct attendance *a = rows.at;
+    for (size_t i = 0; i <= after.count; i++) {
+        if (!is_in(&after, i, &in_after))
+            continue;
+        ck_assert_msg(n < rows.count && a[n].position == (int64_t)i, "%s -> %s: %zu is not in",
+                      c->before, c->after, i);
+        IS(a[n].gate, "Gate A");
+        ck_assert_int_le(a[n++].at, entered.at);
+    }
+    ck_assert_msg(rows.count == n, "%s -> %s: %zu are in", c->before, c->after, rows.count);
+}
+
+static int a_team_is_corrected(void *arg)
+{
+    struct fixture *x = arg;
+    fixture_open(x);
+    fixture_import(x, "[{\"slug\":\"race\",\"title\":\"Race\",\"kind\":\"team\",\"team_min\":1,"
+                      "\"team_max\":4,\"dedupe\":\"none\",\"starts\":\"2031-03-14T10:00:00Z\"}]");
+    for (size_t i = 0; i < USH_COUNT(team_cases); i++)
+        correct_a_team(x, &team_cases[i], ush_arena_printf(&x->arena, "lead-%zu@x.in", i).at);
     fixture_close(x);
     return 0;
 }
@@ -329,6 +414,45 @@ static int a_member_is_replaced(void *arg)
     for (; form.member_count < 2; form.member_count++)
         correct(x, id, form);
     IS(scan(x, NULL, (struct checkin){.registration = id, .position = 1}).result, "in");
+    fixture_close(x);
+    return 0;
+}
+
+struct late_scan {
+    struct fixture *x;
+    int64_t registration;
+    struct checkin_result result;
+    bool is_over;
+};
+
+static int scan_late(void *arg)
+{
+    struct late_scan *s = arg;
+    s->result = scan(s->x, NULL, (struct checkin){.registration = s->registration});
+    s->is_over = true;
+    return 0;
+}
+
+/* A ticket that is being cancelled lets nobody in. */
+static int a_scan_waits_for_a_change(void *arg)
+{
+    struct fixture *x = arg;
+    struct ush_scope scope;
+    open_race(x);
+    struct late_scan s = {x, enter(x, "Asha", "asha@school.example")};
+    if (strncmp(fixture_url, "postgresql:", 11) == 0) {
+        PGconn *other = PQconnectdb(fixture_url);
+        ck_assert(other_does(other, "BEGIN"));
+        ck_assert(other_does(other, "UPDATE registrations SET status = 3"));
+        ush_scope_open(&scope, NULL);
+        ck_assert_int_eq(ush_spawn(&scope, scan_late, &s), 0);
+        while (!s.is_over && !other_does(other, "SELECT 1 FROM pg_locks WHERE NOT granted"))
+            ck_assert_int_eq(ush_sleep(USH_MS), 0);
+        ck_assert(other_does(other, "COMMIT"));
+        PQfinish(other);
+        ck_assert_int_eq(ush_scope_close(&scope), 0);
+        IS(s.result.result, "cancelled");
+    }
     fixture_close(x);
     return 0;
 }
@@ -387,7 +511,9 @@ static const struct story {
     {"the door", door},
     {"many scanners", many_scanners},
     {"forgetting", forgetting},
+    {"a team is corrected", a_team_is_corrected},
     {"a member is replaced", a_member_is_replaced},
+    {"a scan waits for a change", a_scan_waits_for_a_change},
     {"a correction, a mail that failed", mail_follows_a_correction, FAILED},
     {"a correction, a mail under way", mail_follows_a_correction, UNDER_WAY},
     {"forgetting a member, no mail yet", forgetting_a_member, NOT_TRIED},
