@@ -12,6 +12,7 @@
  *  4. A one-time code becomes NULL by the statement that uses it, so it works once.
  *  5. What is run again because its answer was lost knows itself by random bits that were made
  *     before: a new user by the hash of the password, a session by its token, a device by its code.
+ *     A change of a user that changes nothing more does nothing, so sessions end once.
  */
 #include "domain/accounts.h"
 
@@ -315,13 +316,17 @@ static int change_user(struct ush_tx *tx, const struct user_put *in, struct chan
         return 0;
     int64_t is_active = USH_HAS(in, user_put_is_active) ? in->is_active : u.is_active;
     ush_text role = in->role.at ? in->role : u.role, events = events_stored(in->events, u.events);
+    ush_text name = in->name.at ? in->name : u.name;
+    ush_text password = in->password.at ? in->password : u.password;
+    if (ush_text_equal(name, u.name) && ush_text_equal(role, u.role) && is_active == u.is_active &&
+        ush_text_equal(password, u.password) && !events.at == !u.events.at &&
+        ush_text_equal(events, u.events))
+        return 0; /* it is so, perhaps by this very change: its answer was lost */
     USH_TRY(number_read(tx, &sql_owners_other, &owners, USH_VALUES(in->id)));
     if (!owners && may_all(u.role, u.events, u.is_active) && !may_all(role, events, is_active))
         return refuse(out, "Nobody would be left who may do everything. Make another owner first.");
-    USH_TRY(
-        ush_exec(tx, &sql_user_update,
-                 USH_VALUES(in->id, in->name.at ? in->name : u.name, role, events,
-                            in->password.at ? in->password : u.password, is_active, tx->now_ms)));
+    USH_TRY(ush_exec(tx, &sql_user_update,
+                     USH_VALUES(in->id, name, role, events, password, is_active, tx->now_ms)));
     USH_TRY(ush_exec(tx, &sql_sessions_end_user, USH_VALUES(in->id)));
     return audit(
         tx, &(struct audit_entry){in->actor, "user_change", 0, 0,
@@ -393,9 +398,11 @@ static int device_run(struct ush_tx *tx, const void *input, void *output)
     struct change_result *out = output;
     out->outcome = CHANGE_DONE;
     if (!in->id) {
-        USH_TRY(ush_exec(tx, &sql_device_insert,
-                         USH_VALUES(in->name, in->events, USH_BYTES(in->pair_key),
-                                    tx->now_ms + PAIR_MS, in->expires_at, tx->now_ms)));
+        int made = ush_exec(tx, &sql_device_insert,
+                            USH_VALUES(in->name, in->events, USH_BYTES(in->pair_key),
+                                       tx->now_ms + PAIR_MS, in->expires_at, tx->now_ms));
+        if (made <= 0)
+            return made;
         return audit(tx, &(struct audit_entry){in->actor, "device_add", 0, 0, in->name});
     }
     int n = ush_exec(tx, &sql_device_revoke, USH_VALUES(in->id, tx->now_ms));

@@ -12,7 +12,7 @@
 USH_RECORD_DEFINE(audit_row, AUDIT_ROW_FIELDS)
 USH_RECORD_DEFINE(audit_note, AUDIT_NOTE_FIELDS)
 
-/* What an operation knows itself by (promote, resend) says nothing to people. */
+/* What an operation that is run again knows itself by says nothing to people. */
 static void hide_mark(ush_text *detail)
 {
     enum { MARK = 18 }; /* "[0123456789abcdef]" */

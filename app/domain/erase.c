@@ -38,8 +38,12 @@ static int erase_run(struct ush_tx *tx, const void *input, void *output)
     int64_t event = registration_event_of(in->registration);
     int found = places_lock(tx, event, in->registration, &l);
     USH_TRY(found);
-    out->outcome = !found ? CHANGE_NOT_FOUND : l.row.erased_at ? CHANGE_NOTHING : CHANGE_DONE;
-    if (out->outcome != CHANGE_DONE)
+    int before = found ? marked_on(tx, in->registration, in->once) : 0;
+    USH_TRY(before);
+    out->outcome = !found                       ? CHANGE_NOT_FOUND
+                   : l.row.erased_at && !before ? CHANGE_NOTHING
+                                                : CHANGE_DONE;
+    if (before || out->outcome != CHANGE_DONE)
         return 0;
     if (!one && l.row.status != REGISTRATION_CANCELLED)
         USH_TRY(out->promoted = place_give_back(tx, &l, in->registration, USH_T("erased")));
@@ -57,8 +61,9 @@ static int erase_run(struct ush_tx *tx, const void *input, void *output)
         USH_TRY(
             ush_exec_later(tx, &sql_registration_erase, USH_VALUES(in->registration, tx->now_ms)));
     out->taken = l.seats.taken;
+    ush_text what = one ? USH_T("a member") : USH_T("");
     return audit(tx, &(struct audit_entry){in->actor, "erase", event, in->registration,
-                                           one ? USH_T("a member") : USH_NONE});
+                                           marked(tx->arena, what, in->once)});
 }
 
 const struct ush_operation op_erase = {
@@ -105,7 +110,9 @@ int registration_erase(struct fest *f, const struct erase *in, struct change_res
 {
     struct ush_rows mails;
     const char *folder = settings_outbox(f->settings);
-    USH_TRY(fest_change(f, &op_erase, in, ret, arena));
+    struct erase asked = *in;
+    ush_random(&asked.once, sizeof asked.once);
+    USH_TRY(fest_change(f, &op_erase, &asked, ret, arena));
     if (!folder || ret->outcome == CHANGE_NOT_FOUND)
         return 0;
     USH_TRY(registration_mails(f, in->registration, arena, &mails));

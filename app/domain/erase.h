@@ -14,11 +14,12 @@
 #define ERASE_FIELDS(F, R)                                                                         \
     F(R, I64, registration, .doc = "Its id")                                                       \
     F(R, I64, position, .doc = "Of a member who is forgotten alone; -1 = all, as is 0")            \
-    F(R, TEXT, actor, .max = 300, .doc = "Who asks, for the audit")
+    F(R, TEXT, actor, .max = 300, .doc = "Who asks, for the audit")                                \
+    F(R, I64, once, .doc = "Random: run again, it erases nothing more and says the same")
 USH_RECORD(erase, ERASE_FIELDS)
 
-/* CHANGE_DONE, CHANGE_NOTHING (it was erased before) or CHANGE_NOT_FOUND. Files of an outbox are
- * removed after the commit. May suspend. */
+/* op_erase, with `once` made here. CHANGE_DONE, CHANGE_NOTHING (it was erased before) or
+ * CHANGE_NOT_FOUND. Files of an outbox are removed after the commit. May suspend. */
 int registration_erase(struct fest *f, const struct erase *in, struct change_result *ret,
                        struct ush_arena *arena);
 /* Where an address stands, in all events: array of struct place_of. May suspend. */

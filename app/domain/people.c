@@ -148,7 +148,9 @@ int registrations_list(struct ush_db *db, const struct registration_filter *filt
 #define EDIT_FIELDS(F, R)                                                                          \
     F(R, I64, registration)                                                                        \
     F(R, ONE, form, .of = &register_in_record)                                                     \
-    F(R, BOOL, by_organiser) F(R, TEXT, actor, .max = 120)
+    F(R, BOOL, by_organiser)                                                                       \
+    F(R, TEXT, actor, .max = 120)                                                                  \
+        F(R, I64, once, .doc = "Random: run again, it changes nothing more")
 USH_RECORD(edit, EDIT_FIELDS)
 USH_RECORD_DEFINE(edit, EDIT_FIELDS)
 
@@ -297,6 +299,9 @@ static int edit_run(struct ush_tx *tx, const void *input, void *output)
     int go = find(tx, in->registration, &l, out);
     if (go <= 0)
         return go;
+    int before = marked_on(tx, in->registration, in->once);
+    if (before != 0)
+        return before < 0 ? before : 0;
     if (!in->by_organiser && tx->now_ms >= l.event.edit_until) {
         out->outcome = CHANGE_TOO_LATE;
         out->until = l.event.edit_until;
@@ -323,8 +328,9 @@ static int edit_run(struct ush_tx *tx, const void *input, void *output)
         struct ush_job_new job = mail_job(MAIL_RESEND, in->registration, tx->now_ms);
         USH_TRY(ush_jobs_put(tx, &job, 1));
     }
+    ush_text what = moved ? USH_T("address") : USH_T("");
     return audit(tx, &(struct audit_entry){in->actor, "edit", l.event.id, in->registration,
-                                           moved ? USH_T("address") : USH_NONE});
+                                           marked(tx->arena, what, in->once)});
 }
 
 const struct ush_operation op_edit = {
@@ -345,23 +351,15 @@ int registration_edit(struct fest *f, const struct edit_request *rq, struct ush_
         return USH_ENOTFOUND;
     USH_TRY(form_keys(f, e, &rq->form, arena, &form));
     USH_TRY(form_check(e, &rq->form, &form, faults));
-    const struct edit in = {.registration = rq->registration,
-                            .form = &form,
-                            .by_organiser = rq->by_organiser,
-                            .actor = rq->actor};
+    struct edit in = {.registration = rq->registration,
+                      .form = &form,
+                      .by_organiser = rq->by_organiser,
+                      .actor = rq->actor};
+    ush_random(&in.once, sizeof in.once);
     return fest_change(f, &op_edit, &in, ret, arena);
 }
 
 /* ---- sending again --------------------------------------------------------------------------- */
-
-/* 1 when this very operation is stored: its COMMIT came through and the word of it did not. */
-static int resent_before(struct ush_tx *tx, const struct resend *in)
-{
-    int64_t found = 0;
-    ush_text mark = ush_arena_printf(tx->arena, "%%[%016llx]", (unsigned long long)in->once);
-    int r = number_read(tx, &sql_resent_before, &found, USH_VALUES(in->registration, mark));
-    return r < 0 ? r : found > 0;
-}
 
 static int resend_run(struct ush_tx *tx, const void *input, void *output)
 {
@@ -373,7 +371,7 @@ static int resend_run(struct ush_tx *tx, const void *input, void *output)
         return go;
     int64_t next = USH_HAS(&l.row, seat_row_resent_at) ? l.row.resent_at + RESEND_EVERY_MS : 0;
     if (tx->now_ms < next) {
-        int before = resent_before(tx, in);
+        int before = marked_on(tx, in->registration, in->once);
         if (before != 0)
             return before < 0 ? before : 0;
     }

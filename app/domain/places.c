@@ -324,6 +324,14 @@ int marked_before(struct ush_tx *tx, int64_t event, int64_t once, ush_text *ret)
     return found;
 }
 
+int marked_on(struct ush_tx *tx, int64_t registration, int64_t once)
+{
+    int64_t found = 0;
+    ush_text mark = ush_arena_printf(tx->arena, "%%[%016llx]", (unsigned long long)once);
+    USH_TRY(number_read(tx, &sql_marked_on, &found, USH_VALUES(registration, mark)));
+    return found > 0;
+}
+
 static int promote_run(struct ush_tx *tx, const void *input, void *output)
 {
     const struct promote *in = input;

@@ -98,8 +98,10 @@ int waiting_position(struct ush_tx *tx, int64_t registration, int64_t *ret);
 /* Run again, because its COMMIT came through and the word of it did not, an operation knows itself
  * by a random number that its entry in the audit ends with. That text; `what` may be empty. */
 ush_text marked(struct ush_arena *arena, ush_text what, int64_t once);
-/* 1 with the text of the entry with this mark, or 0. */
+/* 1 with the text of the event's entry with this mark, or 0. */
 int marked_before(struct ush_tx *tx, int64_t event, int64_t once, ush_text *ret);
+/* 1 when a registration has an entry with this mark, or 0. */
+int marked_on(struct ush_tx *tx, int64_t registration, int64_t once);
 
 struct audit_entry {
     ush_text actor;

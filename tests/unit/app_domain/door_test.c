@@ -457,6 +457,30 @@ static int a_scan_waits_for_a_change(void *arg)
     return 0;
 }
 
+/* Its answer was lost and it was run again: the same answer, and one line about it. */
+static int erasing_is_run_again(void *arg)
+{
+    struct fixture *x = arg;
+    struct change_result out;
+    struct ush_rows rows;
+    int64_t id = enter_team(x);
+    struct erase in = {.registration = id, .position = 1, .actor = USH_T("test")};
+    for (in.once = 1; in.once <= 2; in.once++) {
+        for (int tries = 0; tries < 3; tries++) {
+            ck_assert_int_eq(ush_change(x->fest.db, &op_erase, &in, &out, &x->arena), 0);
+            ck_assert_int_eq(out.outcome, CHANGE_DONE);
+        }
+        in.position = EVERYBODY;
+    }
+    const struct audit_filter filter = {.registration = id};
+    ck_assert_int_eq(audit_read(&x->fest, &filter, &x->arena, &rows), 0);
+    ck_assert_int_eq(rows.count, 2);
+    IS(((struct audit_row *)rows.at)[0].detail, "");
+    IS(((struct audit_row *)rows.at)[1].detail, "a member");
+    fixture_close(x);
+    return 0;
+}
+
 struct erasing {
     struct fixture *x;
     int64_t registration;
@@ -518,6 +542,7 @@ static const struct story {
     {"a correction, a mail under way", mail_follows_a_correction, UNDER_WAY},
     {"forgetting a member, no mail yet", forgetting_a_member, NOT_TRIED},
     {"forgetting a member, a mail under way", forgetting_a_member, UNDER_WAY},
+    {"erasing is run again", erasing_is_run_again},
     {"erasing moves the waitlist", erasing_moves_the_waitlist},
     {"erasing waits in order", erasing_waits_in_order},
 };
