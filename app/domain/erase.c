@@ -29,12 +29,27 @@ enum { DAY_MS = 86400000, AT_ONCE = 500 };
 
 /* ---- the operation --------------------------------------------------------------------------- */
 
+/* Where the address stands at this moment: a correction may have moved it since it was looked for.
+ * -1 when it is nowhere. */
+static int position_of(struct ush_tx *tx, const struct erase *in, int64_t *ret)
+{
+    struct ush_rows rows;
+    USH_TRY(ush_all(tx, &sql_participants_of, &participant_record, DESK_PEOPLE_MAX, &rows,
+                    USH_VALUES(in->registration)));
+    const struct participant *p = rows.at;
+    *ret = -1;
+    for (size_t i = rows.count; i-- > 0;)
+        if (p[i].email.len && ush_text_equal(p[i].email, in->email))
+            *ret = p[i].position;
+    return 0;
+}
+
 static int erase_run(struct ush_tx *tx, const void *input, void *output)
 {
     const struct erase *in = input;
     struct change_result *out = output;
     struct locked l;
-    bool one = in->position > 0;
+    int64_t position = in->position;
     int64_t event = registration_event_of(in->registration);
     int found = places_lock(tx, event, in->registration, &l);
     USH_TRY(found);
@@ -45,10 +60,17 @@ static int erase_run(struct ush_tx *tx, const void *input, void *output)
                                                 : CHANGE_DONE;
     if (before || out->outcome != CHANGE_DONE)
         return 0;
+    if (in->email.at)
+        USH_TRY(position_of(tx, in, &position));
+    if (in->email.at && position < 0) {
+        out->outcome = CHANGE_NOTHING;
+        return 0;
+    }
+    bool one = position > 0;
     if (!one && l.row.status != REGISTRATION_CANCELLED)
         USH_TRY(out->promoted = place_give_back(tx, &l, in->registration, USH_T("erased")));
     USH_TRY(ush_exec_later(tx, &sql_participants_erase,
-                           USH_VALUES(in->registration, one ? in->position : -1)));
+                           USH_VALUES(in->registration, one ? position : -1)));
     /* A mail of the lead may name a member; one that has not gone out does so without the name. */
     if (one)
         USH_TRY(
@@ -122,11 +144,30 @@ int registration_erase(struct fest *f, const struct erase *in, struct change_res
 
 /* ---- many ------------------------------------------------------------------------------------ */
 
+static ush_text key_of(ush_text email, struct ush_arena *arena)
+{
+    return ush_email_key(email, &(struct ush_email_options){0}, arena);
+}
+
+/* Databases fold the case of ASCII at best, so domains are compared here: an address is stored as
+ * it was typed, and a domain can be typed in several ways. */
 int person_places(struct fest *f, ush_text email, struct ush_arena *arena, struct ush_rows *ret)
 {
-    const struct ush_value values[] = {USH_V(ush_text_trim(email))};
+    ush_text key = key_of(ush_text_trim(email), arena);
+    const ush_text start = {key.at, (size_t)(ush_text_find(key, '@') + 1)};
+    const struct ush_value values[] = {USH_V(start)};
     const struct asking a = {&sql_people_of_email, &place_of_record, values, 1, arena, NULL, ret};
-    return rows_read(f->db, &a);
+    *ret = (struct ush_rows){0};
+    if (!key.at)
+        return 0;
+    USH_TRY(rows_read(f->db, &a));
+    struct place_of *p = ret->at;
+    size_t n = 0;
+    for (size_t i = 0; i < ret->count; i++)
+        if (ush_text_equal(key_of(p[i].email, arena), key))
+            p[n++] = p[i];
+    ret->count = n;
+    return 0;
 }
 
 int person_erase(struct fest *f, ush_text email, ush_text actor, struct ush_arena *arena)
@@ -138,7 +179,7 @@ int person_erase(struct fest *f, ush_text email, ush_text actor, struct ush_aren
     for (size_t i = 0; i < rows.count; i++) {
         const struct place_of *p = (const struct place_of *)rows.at + i;
         const struct erase in = {
-            .registration = p->registration_id, .position = p->position, .actor = actor};
+            .registration = p->registration_id, .email = p->email, .actor = actor};
         USH_TRY(registration_erase(f, &in, &result, arena));
         n += result.outcome == CHANGE_DONE;
     }

@@ -14,6 +14,7 @@
 #define ERASE_FIELDS(F, R)                                                                         \
     F(R, I64, registration, .doc = "Its id")                                                       \
     F(R, I64, position, .doc = "Of a member who is forgotten alone; -1 = all, as is 0")            \
+    F(R, TEXT, email, .max = 254, .optional = true, .doc = "As stored: who it is, instead")        \
     F(R, TEXT, actor, .max = 300, .doc = "Who asks, for the audit")                                \
     F(R, I64, once, .doc = "Random: run again, it erases nothing more and says the same")
 USH_RECORD(erase, ERASE_FIELDS)
@@ -22,8 +23,10 @@ USH_RECORD(erase, ERASE_FIELDS)
  * CHANGE_NOT_FOUND. Files of an outbox are removed after the commit. May suspend. */
 int registration_erase(struct fest *f, const struct erase *in, struct change_result *ret,
                        struct ush_arena *arena);
-/* Where an address stands, in all events: array of struct place_of. May suspend. */
-#define PLACE_OF_FIELDS(F, R) F(R, I64, registration_id) F(R, I64, position)
+/* Where an address stands, in all events, however it was typed: array of struct place_of. May
+ * suspend. */
+#define PLACE_OF_FIELDS(F, R)                                                                      \
+    F(R, I64, registration_id) F(R, I64, position) F(R, TEXT, email, .max = 254)
 USH_RECORD(place_of, PLACE_OF_FIELDS)
 int person_places(struct fest *f, ush_text email, struct ush_arena *arena, struct ush_rows *ret);
 /* Everything under an address, in all events: as lead the whole registration, as member the person.

@@ -150,7 +150,7 @@ int registrations_list(struct ush_db *db, const struct registration_filter *filt
     F(R, ONE, form, .of = &register_in_record)                                                     \
     F(R, BOOL, by_organiser)                                                                       \
     F(R, TEXT, actor, .max = 120)                                                                  \
-        F(R, I64, once, .doc = "Random: run again, it changes nothing more")
+    F(R, I64, once, .doc = "Random: run again, it changes nothing more")
 USH_RECORD(edit, EDIT_FIELDS)
 USH_RECORD_DEFINE(edit, EDIT_FIELDS)
 
