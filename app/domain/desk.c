@@ -238,8 +238,8 @@ static int ask_database(struct fest *f, const struct event_entry *e, struct regi
     return 0;
 }
 
-int desk_submit(struct fest *f, const struct desk_request *rq, struct ush_arena *arena,
-                struct ush_faults *faults, struct desk_answer *ret)
+static int submit(struct fest *f, const struct desk_request *rq, struct ush_arena *arena,
+                  struct ush_faults *faults, struct desk_answer *ret)
 {
     struct event_list *list EVENTS_HELD = NULL;
     struct register_in in;
@@ -247,13 +247,24 @@ int desk_submit(struct fest *f, const struct desk_request *rq, struct ush_arena 
     const struct event_entry *e = event_find(list, rq->event);
     if (!e)
         return USH_ENOTFOUND;
-    f->desk->stats.submitted++;
     USH_TRY(form_keys(f, e, rq, arena, &in));
     USH_TRY(form_check(e, rq, &in, faults));
     if (refuse_from_memory(f, list, e, &in, ret))
         f->desk->stats.from_memory++;
     else
         USH_TRY(ask_database(f, e, &in, arena, ret));
+    return 0;
+}
+
+int desk_submit(struct fest *f, const struct desk_request *rq, struct ush_arena *arena,
+                struct ush_faults *faults, struct desk_answer *ret)
+{
+    USH_TRY(submit(f, rq, arena, faults, ret));
+    while (ret->is_outdated) {
+        events_forget(f);
+        USH_TRY(submit(f, rq, arena, faults, ret));
+    }
+    f->desk->stats.submitted++;
     f->desk->stats.outcomes[ret->outcome]++;
     return 0;
 }

@@ -67,7 +67,8 @@ struct desk_request {
     F(R, TIME, opens_at, .doc = "The event's")                                                     \
     F(R, TIME, closes_at, .doc = "The event's")                                                    \
     F(R, TIME, decided_at, .doc = "By the clock that decided")                                     \
-    F(R, BOOL, from_memory, .doc = "Refused without asking the database")
+    F(R, BOOL, from_memory, .doc = "Refused without asking the database")                          \
+    F(R, BOOL, is_outdated, .doc = "Checked by rules of before: nothing was decided")
 USH_RECORD(desk_answer, DESK_ANSWER_FIELDS)
 
 /*
@@ -100,6 +101,7 @@ USH_RECORD(desk_place, DESK_PLACE_FIELDS)
 
 #define REGISTER_FIELDS(F, R)                                                                      \
     F(R, I64, event_id, .doc = "The event")                                                        \
+    F(R, I64, version, .doc = "Of the event by which this was checked")                            \
     F(R, BYTES, request_key, .max = 16, .doc = "From the client's key, or random")                 \
     F(R, BYTES, request_fp, .max = 16, .doc = "Hash of what is asked")                             \
     F(R, I64, submit_id, .doc = "Random; tells a resent operation from a repeated request")        \

@@ -117,6 +117,7 @@ int form_keys(const struct fest *f, const struct event_entry *e, const struct de
     ush_text team = ush_text_fold(rq->team.at ? rq->team : USH_T(""), arena);
     int64_t event = e->event.id;
     *ret = (struct register_in){.event_id = event,
+                                .version = e->event.version,
                                 .guardian_ok = rq->guardian_ok,
                                 .source = rq->source,
                                 .school = rq->school,

@@ -8,7 +8,8 @@
  *
  * On PostgreSQL that is two round trips and one commit, whatever the size of the batch and whatever
  * is decided: each look-up begins when the lock is held, so it sees all that was decided before;
- * and nothing that is written is waited for before the COMMIT.
+ * and nothing that is written is waited for before the COMMIT. One more is made for the first to
+ * come into an event: until then its kind, and what makes two people one, may change.
  *
  * Invariants:
  *  1. Every registration made here has its participants, its seat and its one mail job in the same
@@ -17,7 +18,9 @@
  *     writer died before answering finds its own row: the submit_id is equal, so the answer is
  *     the first one's and not a replay.
  *  3. Row order is arrival order: id = (event << 32) | seq.
- *  4. Refusals write nothing, except that the private link of somebody who is registered already
+ *  4. The first in an event was checked by the event as it is, and whoever is in it by the same
+ *     rules: an import does not change them any more.
+ *  5. Refusals write nothing, except that the private link of somebody who is registered already
  *     goes out again, at most once an hour.
  *
  * Keys are 16-byte keyed hashes made by the caller, so this file needs no secret, and their first
@@ -385,6 +388,24 @@ static void answer(struct batch *b, size_t i, size_t first, const struct seats *
     }
 }
 
+/* Nobody is in the event of entries `from` to `end`, so its rules may not be those by which they
+ * were checked. 1 if so: they are sent back. */
+static int are_outdated(struct batch *b, size_t from, size_t end)
+{
+    struct event e = {0};
+    bool is_other = false;
+    USH_TRY(ush_one(b->tx, &sql_event_by_id, &event_record, &e,
+                    USH_VALUES(b->entries[from].in->event_id)));
+    for (size_t i = from; i < end; i++)
+        is_other |= b->entries[i].in->version != e.version;
+    for (size_t i = from; i < end && is_other; i++) {
+        struct desk_answer *out = b->entries[i].call->out;
+        out->outcome = b->decisions[i].outcome = SEATS_CLOSED;
+        out->is_outdated = true;
+    }
+    return is_other;
+}
+
 static int decide(struct batch *b)
 {
     b->changed.at = USH_NEW_N(b->tx->arena, struct seats, b->seats.count + 1);
@@ -406,6 +427,10 @@ static int decide(struct batch *b)
             continue;
         }
         int64_t before = seats->next_seq;
+        int outdated = before == 1 ? are_outdated(b, i, next) : 0;
+        USH_TRY(outdated);
+        if (outdated)
+            continue;
         if (!USH_HAS(seats, seats_school_limit))
             for (size_t k = i; k < next; k++)
                 b->applications[k].school = SEATS_NONE;

@@ -2,7 +2,7 @@
  * late_test.c - what was looked up or checked, and is something else when it comes to storing.
  *
  * A handler looks before it asks for a change, and others may be faster: the operation goes by what
- * it finds.
+ * it finds, and whoever was checked by an older rule is checked again.
  */
 #include "both.h"
 #include "domain/erase.h"
@@ -67,9 +67,51 @@ static int a_member_moved_since(void *arg)
     return 0;
 }
 
+/* ---- the rules of an event ------------------------------------------------------------------- */
+
+/* Changes the event as another server does: this one's memory is the old one for a second. */
+static void change_elsewhere(struct fixture *x, const char *more)
+{
+    struct import_result result;
+    const struct import_options options = {
+        .format = IMPORT_JSON, .tz = "Asia/Kolkata", .actor = USH_T("test")};
+    ush_text file = ush_arena_printf(&x->arena,
+                                     "[{\"slug\":\"race\",\"title\":\"Race\",%s"
+                                     "\"starts\":\"2031-03-14T10:00:00Z\"}]",
+                                     more);
+    ck_assert_int_eq(import_events(x->fest.db, file, &options, &x->arena, &result), 0);
+    ck_assert(result.applied);
+}
+
+static int a_rule_changed_since(void *arg)
+{
+    struct fixture *x = arg;
+    struct event_list *list;
+    struct desk_person ravi = {.name = USH_T("Ravi")};
+    struct ush_rows members = {&ravi, 1};
+    struct desk_answer a;
+    fixture_open(x);
+    fixture_import(x, "[{\"slug\":\"race\",\"title\":\"Race\",\"dedupe\":\"none\","
+                      "\"starts\":\"2031-03-14T10:00:00Z\"}]");
+    /* For single people, and now for teams. */
+    ck_assert_int_eq(events_take(&x->fest, &list), 0);
+    events_give(list);
+    change_elsewhere(x, "\"kind\":\"team\",\"dedupe\":\"none\",");
+    ck_assert_int_eq(submit(x, "Asha", "asha@x.in", NULL, &a), USH_EINVAL);
+    /* An address any number of times, and now once. */
+    change_elsewhere(x, "\"kind\":\"team\",\"dedupe\":\"email\",");
+    ck_assert_int_eq(submit(x, "Asha", "asha@x.in", &members, &a), 0);
+    ck_assert_int_eq(a.outcome, SEATS_CONFIRMED);
+    ck_assert_int_eq(submit(x, "Asha too", "asha@x.in", &members, &a), 0);
+    ck_assert_int_eq(a.outcome, SEATS_ALREADY_REGISTERED);
+    ck_assert_str_eq(fixture_verify(x), "");
+    fixture_close(x);
+    return 0;
+}
+
 /* ---- all ------------------------------------------------------------------------------------- */
 
-static int (*const stories[])(void *) = {a_member_moved_since};
+static int (*const stories[])(void *) = {a_member_moved_since, a_rule_changed_since};
 
 START_TEST(story)
 {
