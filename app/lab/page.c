@@ -184,7 +184,7 @@ static int show_one(struct ush_request *rq)
 
 static int reply_file(struct ush_request *rq)
 {
-    for (size_t i = 0; assets[i]; i++)
+    for (size_t i = 0; i < ASSET_COUNT; i++)
         if (ush_text_equal(rq->path, ush_text_of(assets[i]->path)))
             return ush_reply_asset(rq, assets[i]);
     return ush_problem(rq, &ush_problem_not_found, "there is no such file");

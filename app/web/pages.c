@@ -293,7 +293,7 @@ int reply_problem_page(struct ush_request *rq, const struct ush_problem *p, cons
 
 int web_asset(struct ush_request *rq)
 {
-    for (size_t i = 0; assets[i]; i++)
+    for (size_t i = 0; i < ASSET_COUNT; i++)
         if (ush_text_equal(rq->path, ush_text_of(assets[i]->path)))
             return ush_reply_asset(rq, assets[i]);
     return ush_problem(rq, &ush_problem_not_found, "There is no such file.");

@@ -192,6 +192,7 @@ def test_methods_and_paths(server):
     fail(server.register("nothing", 1), 404, "not_found")
     fail(server.get("/api/v1/events/nothing"), 404, "not_found")
     fail(server.get("/api/v1/events/nothing/availability"), 404, "not_found")
+    fail(server.get("/assets/nothing"), 404, "not_found")
     page = server.get("/api/v1/nothing", Accept="text/html")
     assert page.status == 404 and page.headers["content-type"].startswith("text/html")
 

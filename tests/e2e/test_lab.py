@@ -255,6 +255,7 @@ def test_a_scene_is_run_for_a_page_without_scripts(page):
     assert 'value="20"' in shown and "<svg " in shown and "blocking worker processes</th>" in shown
     assert "static int serve(struct lab *l, int worker)" in shown
     assert page.get("/scene/nosuch").status == 404
+    assert page.get("/assets/nosuch").status == 404
     assert "This run failed" in page.get("/scene/tasks?students=0&part=1").text
     assert page.get("/").text.count('<section class="scene"') == len(
         json.loads(lab("--json").stdout))
