@@ -228,7 +228,8 @@ int ush_read(struct ush_db *db, int (*fn)(struct ush_tx *view, void *arg), void 
 int ush_change(struct ush_db *db, const struct ush_operation *op, const void *in, void *ret_out,
                struct ush_arena *arena);
 
-/* The URL as it may be shown: without password and parameters. */
+/* The URL as it may be shown: without password and parameters, and without what stands behind a ':'
+ * and is no port, which is a password where the host was forgotten. */
 void ush_database_name(const char *url, char *ret_name, size_t room);
 
 /* Of this process. `batches` counts transactions where changes are run, else sends to the writer.
