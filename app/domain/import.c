@@ -22,7 +22,7 @@
 USH_RECORD_DEFINE(import_row, IMPORT_FIELDS)
 USH_RECORD_DEFINE(import_report, IMPORT_REPORT_FIELDS)
 
-enum { MINUTE_MS = 60000, HOUR_MS = 3600000 };
+enum { MINUTE_MS = 60000, HOUR_MS = 3600000, DEPTH_MAX = 16 };
 
 /* A row on its way to the operation. */
 #define EVENT_PUT_FIELDS(F, R)                                                                     \
@@ -470,7 +470,7 @@ static int read_csv(struct reading *r, ush_text file)
     if (ush_csv_open(&csv, file) < 0)
         return refuse(r, 1, "the file is not UTF-8; save it as \"CSV UTF-8\"");
     if (ush_csv_read(&csv, r->arena, &header, &columns) <= 0)
-        return refuse(r, 1, "the file has no header row");
+        return refuse(r, 1, "the file has no header row of at most 1,000 columns");
     for (;;) {
         struct ush_faults faults;
         struct import_row row;
@@ -478,9 +478,8 @@ static int read_csv(struct reading *r, ush_text file)
         if (got == 0)
             return 0;
         if (got < 0)
-            return refuse(r, (int64_t)csv.line, "a quote is opened and not closed");
-        if (n == 1 && !ush_text_trim(cells[0]).len)
-            continue; /* an empty line */
+            return refuse(r, (int64_t)csv.line,
+                          "a quote is opened and not closed, or here are more than 1,000 cells");
         ush_faults_init(&faults, r->arena);
         int rc = ush_record_decode_csv(&import_row_record, header, columns, cells, n, r->arena,
                                        &row, &faults);
@@ -502,11 +501,12 @@ static void number_as_text(json_t *object, const char *name)
 static int read_json(struct reading *r, ush_text file)
 {
     json_error_t error;
-    json_t *root = json_loadb(file.at, file.len, JSON_REJECT_DUPLICATES, &error), *list = root;
+    if (ush_json_depth(file) > DEPTH_MAX)
+        return refuse(r, 1, "the values are nested too deep to be events");
+    json_t *root = json_loadb(file.at, file.len, JSON_REJECT_DUPLICATES, &error);
     if (!root)
         return refuse(r, error.line, "the file is not JSON");
-    if (json_is_object(root))
-        list = json_object_get(root, "events");
+    json_t *list = json_is_object(root) ? json_object_get(root, "events") : root;
     int rc = json_is_array(list)
                  ? 0
                  : refuse(r, 1, "JSON must be an array of events, or {\"events\": [...]}");

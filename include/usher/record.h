@@ -148,6 +148,8 @@ void ush_faults_json(const struct ush_faults *f, struct ush_buf *out);
  */
 int ush_record_decode_json(const struct ush_record *r, ush_text body, struct ush_arena *arena,
                            void *ret, struct ush_faults *faults);
+/* How deep brackets nest outside strings: jansson recurses that far, on a task's small stack. */
+unsigned ush_json_depth(ush_text json);
 /* application/x-www-form-urlencoded. Lists are "members.0.name", rows without a gap; rows at the
  * end that are blank throughout are left out. Inside a ONE: "leader.name". A BOOL that is not there
  * is false (an unticked box). The same name twice is a fault. Names that start with '_' are
@@ -216,7 +218,8 @@ struct ush_csv {
 };
 int ush_csv_open(struct ush_csv *c, ush_text file);
 /* Cells of the next row that is not blank, unquoted; slices of the file or in the arena. 1; 0 at
- * the end; USH_EPROTO for a quote that does not close or has text behind it; USH_ELIMIT. */
+ * the end; USH_EPROTO for a quote that does not close or has text behind it; USH_ELIMIT, also for
+ * a row of more than 1,000 cells. */
 int ush_csv_read(struct ush_csv *c, struct ush_arena *arena, struct ush_text **ret_cells,
                  size_t *ret_count);
 /* Decodes the cells of a row by a header row into a record, as a form does. Column names are taken

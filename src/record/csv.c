@@ -110,6 +110,8 @@ static int read_cell(struct ush_csv *c, struct ush_arena *arena, ush_text *ret)
     return 0;
 }
 
+enum { CELLS_MAX = 1000 };
+
 /* The cells up to the row's end into a new array. */
 static int read_row(struct ush_csv *c, struct ush_arena *arena, struct ush_text **ret_cells,
                     size_t *ret_count)
@@ -117,6 +119,8 @@ static int read_row(struct ush_csv *c, struct ush_arena *arena, struct ush_text 
     struct ush_text *cells = NULL;
     size_t count = 0, room = 0;
     for (;;) {
+        if (count == CELLS_MAX)
+            return USH_ELIMIT;
         if (count == room) {
             struct ush_text *more = USH_NEW_N(arena, struct ush_text, room * 2 + 16);
             if (!more)

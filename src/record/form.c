@@ -332,7 +332,8 @@ int ush_record_decode_csv(const struct ush_record *r, const ush_text *header, si
     struct ush__decoder d = ush__decode_begin(r, arena, ret, faults);
     const struct ush__place top = {0};
     d.nested_as_json = true;
-    struct pairs p = {.at = USH_NEW_N(arena, struct pair, header_count)};
+    struct pairs p = {
+        .at = USH_NEW_N(arena, struct pair, (count < header_count ? count : header_count) + 1)};
     if (!p.at)
         return USH_ELIMIT;
     for (size_t i = 0; i < count; i++) {

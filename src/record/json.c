@@ -44,15 +44,15 @@ static int code_unit(ush_text t, size_t i)
 }
 
 struct screen {
-    ush_text body; /* the input, or a copy with its broken characters as DEL */
-    struct ush_arena *arena;
-    char *copy; /* NULL while nothing had to be changed */
+    ush_text body;           /* the input, or a copy with its broken characters as DEL */
+    struct ush_arena *arena; /* NULL: only measured */
+    char *copy;              /* NULL while nothing had to be changed */
 };
 
 static void replace(struct screen *s, size_t at, const char *with, size_t n)
 {
     if (!s->copy) {
-        s->copy = (char *)ush_arena_copy(s->arena, s->body).at;
+        s->copy = s->arena ? (char *)ush_arena_copy(s->arena, s->body).at : NULL;
         if (!s->copy)
             return;
         s->body.at = s->copy;
@@ -107,6 +107,11 @@ static unsigned screen(struct screen *s)
         i += n;
     }
     return deepest;
+}
+
+unsigned ush_json_depth(ush_text json)
+{
+    return screen(&(struct screen){.body = json});
 }
 
 /* Parses text into a tree. Without one adds a fault and returns NULL and the decoder's result. */

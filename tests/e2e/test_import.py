@@ -60,7 +60,12 @@ def test_a_chosen_file_is_imported(office, file):
     ("slug,title".encode("utf-16"), "CSV UTF-8"),
     (b"", "choose a file"),
     (b"x" * 5_000_001, "at most 5000000"),
-], ids=["xlsx", "utf-16", "none", "too-long"])
+    (b"[" * 100_000, "nested too deep"),
+    (b'{"events":' * 2000 + b"1" + b"}" * 2000, "nested too deep"),
+    (b"slug,title,starts" + b",c" * 1_000_000 + b"\nrace,Race,2031-03-14 10:00\n" * 999,
+     "at most 1,000 columns"),
+    (b"slug,title,starts\nrace" + b",Race" * 900_000, "more than 1,000 cells"),
+], ids=["xlsx", "utf-16", "none", "too-long", "deep", "deep-json", "wide", "wide-row"])
 def test_a_file_that_is_none(office, file, words):
     b = office.owner
     page = b.submit(b.open("/admin/events/import").form("Check"), upload=("a", file), step="check")
