@@ -5,6 +5,8 @@
  *      |no
  *   exists, for this gate, newest ticket, has a place? --no--> says which, records the scan
  *      |yes
+ *   as on the page that was shown? --no--> asks again
+ *      |yes
  *   INSERT attendance ... ON CONFLICT DO NOTHING --rows--> in;   --none--> already, since when
  *
  * Invariants:
@@ -74,6 +76,11 @@ static int decide(struct ush_tx *tx, const struct checkin *in, const struct seat
     const char *why = objection(in, row);
     int n = 0;
     bool is_here = events_allow(in->events, registration_event_of(in->registration));
+    bool is_stale = in->seen_at && in->seen_at != row->updated_at;
+    if (is_stale && is_here && (in->undo || !why)) { /* a position may be somebody else's */
+        out->result = USH_T("ask");
+        return 0;
+    }
     if (in->undo && is_here) { /* whatever has become of the ticket since */
         why = "undone";
         n = ush_exec(tx, &sql_attendance_delete, USH_VALUES(in->registration, in->position));

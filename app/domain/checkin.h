@@ -16,7 +16,9 @@
 #include "domain/fest.h"
 #include "domain/people.h"
 
-#define SCAN_RESULTS "in|already|cancelled|waitlisted|wrong_event|replaced|unknown|undone|anyway"
+/* "ask": the people are others than on the page; nothing was done. */
+#define SCAN_RESULTS                                                                               \
+    "in|already|cancelled|waitlisted|wrong_event|replaced|unknown|undone|anyway|ask"
 
 /* What was typed or read: a ticket link, a bare ticket, or a short code. A forged or foreign one is
  * refused without the database, with USH_ENOTFOUND. */
@@ -33,6 +35,7 @@ enum { EVERYBODY = -1 }; /* instead of a position: all who are not in yet */
     F(R, I64, registration, .doc = "Its id")                                                       \
     F(R, I64, position, .min = -1, .max = 19, .doc = "Who; -1 = everybody")                        \
     F(R, I64, ticket_rev, .doc = "Of the ticket; 0 = not known")                                   \
+    F(R, TIME, seen_at, .doc = "updated_at of the registration that the page shows; 0 = none")     \
     F(R, I64, undo, .doc = "1 = takes it back")                                                    \
     F(R, TEXT, events, .max = 4000, .optional = true, .doc = "Where this gate lets in")            \
     F(R, TEXT, gate, .max = 300, .doc = "Who scans, for the log")                                  \

@@ -29,7 +29,9 @@ USH_RECORD(number, NUMBER_FIELDS)
     F(R, I64, id)                                                                                  \
     F(R, I64, status)                                                                              \
     F(R, BYTES, school_key)                                                                        \
-    F(R, I64, ticket_rev) F(R, I64, manage_rev) F(R, TIME, resent_at) F(R, TIME, erased_at)
+    F(R, I64, ticket_rev)                                                                          \
+    F(R, I64, manage_rev)                                                                          \
+    F(R, TIME, resent_at) F(R, TIME, erased_at) F(R, TIME, updated_at, .doc = "Only for the door")
 USH_RECORD(seat_row, SEAT_ROW_FIELDS)
 
 /* A person, team or school that is known: id is the registration, or a school's count. */

@@ -89,6 +89,7 @@ USH_RECORD(scan_query, SCAN_QUERY_FIELDS)
     F(R, TEXT, scan, .max = 64, .optional = true, .doc = "Key of this scan")                       \
     F(R, TEXT, at, .format = USH_SLUG, .max = 60, .optional = true, .doc = "Only this event")      \
     F(R, I64, who, .min = -1, .max = 19, .optional = true, .doc = "Of a team; -1 = everybody")     \
+    F(R, I64, seen_at, .optional = true, .doc = "Of what version the page is")                     \
     F(R, BOOL, undo, .optional = true)                                                             \
     F(R, TEXT, note, .max = 200, .optional = true, .doc = "Why somebody is let in anyway")
 USH_RECORD(scan_form, SCAN_FORM_FIELDS)

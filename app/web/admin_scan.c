@@ -163,6 +163,7 @@ int web_admin_scan_post(struct ush_request *rq)
     struct scan_code code;
     struct fest *f = &web_of(rq)->fest;
     struct checkin scan = {.position = USH_HAS(in, scan_form_who) ? in->who : EVERYBODY,
+                           .seen_at = in->seen_at,
                            .undo = in->undo,
                            .gate = c->actor};
     if (rq->faults || scan_resolve(f, in->code, &code) < 0) {
