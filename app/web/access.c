@@ -46,6 +46,11 @@ bool is_local(ush_text client)
            ush_text_equal(client, USH_T("unix"));
 }
 
+bool is_operator(const struct ush_request *rq)
+{
+    return is_local(rq->client) && !ush_is_forwarded(rq);
+}
+
 ush_text network_of(ush_text client)
 {
     int groups = 0;

@@ -62,6 +62,8 @@ ush_text cookie_token(struct ush_request *rq);
 int check_origin(struct ush_request *rq);
 /* A connection from this machine is a proxy's or the operator's. */
 bool is_local(ush_text client);
+/* It is the operator's: nobody elsewhere asks through a proxy of whom the settings know nothing. */
+bool is_operator(const struct ush_request *rq);
 /* An IPv6 customer has a whole /64: the first four groups. */
 ush_text network_of(ush_text client);
 

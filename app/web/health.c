@@ -9,6 +9,7 @@
  * The counters lie in memory shared by the workers, so whichever worker is asked tells the sum.
  */
 #include "domain/verify.h"
+#include "web/access.h"
 #include "web/handlers.h"
 #include "web/web.h"
 
@@ -65,8 +66,7 @@ struct server_totals server_totals_of(const struct web *w)
 int web_metrics(struct ush_request *rq)
 {
     struct web *w = web_of(rq);
-    if (!ush_text_starts(rq->client, USH_T("127.")) && !ush_text_equal(rq->client, USH_T("::1")) &&
-        !ush_text_equal(rq->client, USH_T("unix")))
+    if (!is_operator(rq))
         return ush_problem(rq, &ush_problem_not_found, "Metrics are shown to this machine only.");
     const struct server_totals t = server_totals_of(w);
     struct ush_master_counts workers =

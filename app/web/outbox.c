@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "web/access.h"
 #include "web/handlers.h"
 #include "web/pages.h"
 
@@ -20,9 +21,7 @@ enum { LINES_MAX = 200, HEAD_BYTES = 4096, MAIL_BYTES_MAX = 512 << 10, NAME_MAX_
 static const char *folder_of(struct ush_request *rq)
 {
     const char *folder = settings_outbox(web_of(rq)->settings);
-    bool is_local =
-        ush_text_starts(rq->client, USH_T("127.")) || ush_text_equal(rq->client, USH_T("::1"));
-    return is_local ? folder : NULL;
+    return is_operator(rq) && !ush_text_equal(rq->client, USH_T("unix")) ? folder : NULL;
 }
 
 static int hidden(struct ush_request *rq)

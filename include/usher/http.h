@@ -155,6 +155,9 @@ ush_text ush_param(const struct ush_request *rq, const char *name);
 ush_text ush_header(const struct ush_request *rq, const char *name);
 ush_text ush_query(struct ush_request *rq, const char *name);
 ush_text ush_cookie(const struct ush_request *rq, const char *name);
+/* True if a proxy handed it on that trusted_proxies does not name: then `client` is that proxy, and
+ * who asks is not known. */
+bool ush_is_forwarded(const struct ush_request *rq);
 /* True if the client prefers text/html to application/json (RFC 9110 §12.5.1). */
 bool ush_wants_html(const struct ush_request *rq);
 

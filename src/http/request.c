@@ -43,6 +43,12 @@ ush_text ush_cookie(const struct ush_request *rq, const char *name)
     return found;
 }
 
+bool ush_is_forwarded(const struct ush_request *rq)
+{
+    return !rq->conn->is_trusted &&
+           (ush_header(rq, "X-Forwarded-For").at || ush_header(rq, "Forwarded").at);
+}
+
 bool ush_wants_html(const struct ush_request *rq)
 {
     return ush__prefers_html(ush_header(rq, "accept"));

@@ -505,5 +505,9 @@ def test_operations(server):
     metrics = server.get("/metrics")
     assert metrics.status == 200 and metrics.headers["content-type"].startswith("text/plain")
     ask(server, 1)
+    for path in ("/metrics", "/outbox"):  # through a proxy of which the settings know nothing
+        assert server.get(path).status == 200
+        assert server.get(path, X_Forwarded_For="192.0.2.7").status == 404
+        assert server.get(path, Forwarded="for=127.0.0.1").status == 404
     names = re.findall(r"^(\w+)(?:\{.*?\})? [\d.e+-]+$", server.get("/metrics").text, re.M)
     assert any("usher" in n for n in names)
