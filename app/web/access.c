@@ -54,8 +54,8 @@ bool is_operator(const struct ush_request *rq)
 ush_text network_of(ush_text client)
 {
     int groups = 0;
-    for (size_t i = 0; i < client.len; i++)
-        if (client.at[i] == ':' && ++groups == 4)
+    for (size_t i = 0; i + 1 < client.len; i++)
+        if (client.at[i] == ':' && (++groups == 4 || client.at[i + 1] == ':'))
             return (ush_text){client.at, i};
     return client;
 }

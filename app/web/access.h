@@ -64,7 +64,7 @@ int check_origin(struct ush_request *rq);
 bool is_local(ush_text client);
 /* It is the operator's: nobody elsewhere asks through a proxy of whom the settings know nothing. */
 bool is_operator(const struct ush_request *rq);
-/* An IPv6 customer has a whole /64: the first four groups. */
+/* An IPv6 customer has a whole /64: the first four groups, or those before zeros left out. */
 ush_text network_of(ush_text client);
 
 /* The rows with their roles as JSON, for tests that walk them. */

@@ -268,6 +268,18 @@ def test_rate_limit_of_an_address(server):
     assert ask(server, 2).status == 201, "others are not affected"
 
 
+@pytest.mark.on("sqlite")
+def test_rate_limit_of_a_network(fest):
+    fest.add_event(RACE, 50)
+    server = fest.serve("--workers", "1", env={
+        "USHER_LIMIT_ADDR": "2/60", "USHER_TRUSTED_PROXIES": "127.0.0.1/32"})
+    clients = ("2001:db8::a:b:c:1", "2001:db8::d:b:c:2", "2001:db8::e:b:c:3", "2001:db8:0:5::1")
+    got = [server.request("POST", "/register", {
+        "event": RACE, "name": "Student", "email": f"s{n}@school.example", "school": "Test School"},
+        {"X-Forwarded-For": client}).status for n, client in enumerate(clients)]
+    assert got == [201, 201, 429, 201], "three of one /64, one of another"
+
+
 # ---- the same request ----------------------------------------------------------------------------
 
 
