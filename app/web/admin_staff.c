@@ -89,7 +89,7 @@ int web_admin_user_post(struct ush_request *rq)
     if (unknown.at)
         ush_faults_add(faults, "events", "value_error", "There is no event \"%.*s\"",
                        USH_PR(unknown));
-    if (id.at && ush_text_i64(id, &put.id) < 0)
+    if (id.at && (ush_text_i64(id, &put.id) < 0 || !put.id)) /* 0 would be a new one */
         return ush_problem(rq, &ush_problem_not_found, "There is no such user.");
     if (!id.at && (!in->email.len || !in->name.len || !in->password.len))
         ush_faults_add(faults,
@@ -166,6 +166,8 @@ int web_admin_device_revoke(struct ush_request *rq)
 {
     const struct id_form *in = rq->input;
     struct change_result result;
+    if (!in->id) /* would be a new one */
+        return ush_problem(rq, &ush_problem_not_found, "There is no such device.");
     USH_TRY(device_revoke(&web_of(rq)->fest, in->id, caller_of(rq)->actor, &result, rq->arena));
     return reply_change(rq, &result, "revoked", "/admin/devices");
 }

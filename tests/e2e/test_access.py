@@ -223,6 +223,8 @@ def test_a_device_may_be_revoked(walk):
     page = phone.open("/admin/scan")
     assert "Robo Race" in page.text and "Quiz" not in page.text
     assert "People" not in [words for _, words in page.links]
-    done = owner.submit(owner.open("/admin/devices").form("Revoke"))
+    revoke = owner.open("/admin/devices").form("Revoke")
+    assert owner.send(revoke, id="").status == owner.send(revoke, id="0").status == 404
+    done = owner.submit(revoke)
     assert "revoked" in done.text
     assert phone.send(page.form("Check in"), code="x").status == 401

@@ -377,6 +377,9 @@ def test_users_are_added_and_changed(office):
     assert desk.open(f"/admin/events/{RACE}/people").status == 200
     page = b.open("/admin/users")
     mine = next(f for f in page.forms if f.action.endswith("/2"))
+    mine.action = "/admin/users/0"
+    assert b.send(mine, password=PASSWORD).status == 404
+    mine.action = "/admin/users/2"
     assert "Saved" in b.submit(mine, role="viewer", events=QUIZ).text
     desk = log_in(office.server, f"x@{HOST}")
     home = desk.open("/admin")
