@@ -25,14 +25,14 @@ int form_of_registration(const struct registration_view *reg, const struct event
                          struct ush_arena *arena, struct register_form *ret)
 {
     const struct registration *r = &reg->registration;
-    size_t members = reg->people_count ? reg->people_count - 1 : 0;
-    struct desk_person *people = USH_NEW_N(arena, struct desk_person, members + 1);
+    size_t members = 0;
+    struct desk_person *people = USH_NEW_N(arena, struct desk_person, reg->people_count + 1);
     if (!people)
         return USH_ELIMIT;
-    for (size_t i = 0; i < members; i++) {
-        people[i].name = reg->people[i + 1].name;
-        people[i].email = reg->people[i + 1].email;
-    }
+    for (size_t i = 1; i < reg->people_count; i++)
+        if (reg->people[i].name.len) /* else erased: an empty row could not be saved */
+            people[members++] =
+                (struct desk_person){.name = reg->people[i].name, .email = reg->people[i].email};
     struct ush_rows rows = {0};
     USH_TRY(questions_parse(e->questions, arena, &rows, NULL));
     const struct question *questions = rows.at;

@@ -71,6 +71,25 @@ def test_who_is_erased_leaves_no_trace(fest):
     assert fest.usher("verify").returncode == 0
 
 
+def test_a_team_goes_on_when_a_member_is_erased(fest):
+    fest.add_event("quiz", 5, kind="team", team_min=2, team_max=3)
+    owner = add_user(fest, "owner")
+    server = fest.serve("--workers", "1")
+    team = server.register("quiz", 1, team="Owls", members=[
+        {"name": "Zebulon", "email": "zebulon.q@x.example"}, {"name": "Chitra"}]).json
+    organiser = log_in(server, owner)
+    form = next(f for f in organiser.open("/admin/privacy").forms if "email" in f.fields)
+    assert "1 registrations erased" in organiser.submit(
+        form, email="zebulon.q@x.example", sure="1").text
+    lead = Browser(server)
+    edit = lead.open("/r/" + team["manage_url"].split("/r/")[1] + "/edit").form("Save")
+    saved = lead.submit(edit, name="Asha the Lead")
+    assert saved.status == 200 and "Asha the Lead" in saved.text, saved.text
+    with fest.database() as db:
+        rows = db.execute("SELECT name FROM participants ORDER BY position").fetchall()
+    assert [r[0] for r in rows] == ["Asha the Lead", "Chitra"]
+
+
 def test_tokens_stay_private(fest):
     server = serve(fest)
     browser = Browser(server)
