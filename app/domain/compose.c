@@ -225,7 +225,7 @@ static int write_parts(struct letter *l, int64_t job_id, int64_t created_at, ush
         .from_name = ush_text_of(s->name),
         .from = from,
         .to = to,
-        .reply_to = memchr(reply_to.at, '@', reply_to.len) ? reply_to : USH_NONE,
+        .reply_to = mime_is_address(reply_to) ? reply_to : USH_NONE,
         .subject =
             ush_arena_printf(arena, "%s: %.*s, %s", l->subject, USH_PR(l->event->title), l->when),
         .message_id =
@@ -248,7 +248,7 @@ int mail_compose(struct fest *f, enum mail_kind kind, int64_t job_id, int64_t cr
     struct registration_view view;
     int rc = registration_read(f->db, registration, arena, &view);
     if (rc == USH_ENOTFOUND || (rc >= 0 && (!view.people_count || !view.people[0].email.at)))
-        return USH_EINVAL;
+        return USH_ENOTFOUND;
     USH_TRY(rc);
     if (kind == MAIL_EVENT_CHANGED)
         events_forget(f);
@@ -265,7 +265,7 @@ int mail_compose(struct fest *f, enum mail_kind kind, int64_t job_id, int64_t cr
         return -EAGAIN; /* the database is away again, so the list is the old one */
     struct letter l = {.fest = f, .kind = kind, .event = &e->event, .view = &view};
     if (!choose_words(&l))
-        return USH_EINVAL;
+        return USH_ENOTFOUND;
     ush_text to = ush_email_ascii(view.people[0].email, arena);
     if (!to.at)
         return USH_ELIMIT;

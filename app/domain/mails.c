@@ -207,10 +207,12 @@ static int send_new(struct mailer *m, struct ush_job *job, enum mail_kind kind,
     ush_text to;
     int rc = mail_compose(m->fest, kind, job->id, job->created_at, job->subject, job->arena,
                           message, &to);
-    if (rc == USH_EINVAL) {
+    if (rc == USH_ENOTFOUND) {
         ush_job_note(job, "not sent: it no longer fits");
         return 0;
     }
+    if (rc == USH_EINVAL)
+        ush_job_note(job, "it cannot be written: an address or USHER_NAME cannot be a header");
     USH_TRY(rc);
     bool is_file = m->transport.kind == TRANSPORT_FILE;
     if (!is_file) {

@@ -55,8 +55,9 @@ void mailer_fini(struct mailer *m);
 /* The host that mails come from: of base_url, without port. Borrowed from the settings. */
 ush_text mail_host(const struct settings *s);
 
-/* The whole message as it would be sent now, and the bare address in ret_to. USH_EINVAL when
- * there is nothing to send (the registration is gone or has no address). May suspend. */
+/* The whole message as it would be sent now, and the bare address in ret_to. USH_ENOTFOUND
+ * when there is nothing to send (the registration is gone or has no address); USH_EINVAL when it
+ * cannot be written (mime.h). May suspend. */
 int mail_compose(struct fest *f, enum mail_kind kind, int64_t job_id, int64_t created_at,
                  int64_t registration, struct ush_arena *arena, struct ush_buf *out,
                  ush_text *ret_to);

@@ -47,6 +47,11 @@ static bool is_plain(ush_text t)
     return true;
 }
 
+bool mime_is_address(ush_text t)
+{
+    return is_plain(t) && ush_text_find(t, '@') > 0;
+}
+
 /* ---- headers --------------------------------------------------------------------------------- */
 
 /* Encoded words, each on a line of its own behind the first, which is shorter by the name. */

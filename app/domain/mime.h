@@ -33,6 +33,8 @@ struct mime_mail {
 /* USH_EINVAL for a header that could be an injection; USH_ELIMIT from the buffer. */
 int mime_write(const struct mime_mail *m, struct ush_buf *out);
 
+/* Whether this can be one: a bare address in visible ASCII. */
+bool mime_is_address(ush_text t);
 /* One header field with encoded words where needed, folded. USH_EINVAL as above. */
 int mime_header(struct ush_buf *out, const char *name, ush_text value);
 /* Quoted-printable body with CRLF line ends. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "domain/mime.h"
 #include "usher/sql.h"
 
 #define ROW(k, t, field, value, ...)                                                               \
@@ -171,6 +172,26 @@ static int check_mail_url(const struct settings *s, struct ush_buf *ret_problem)
     return -EINVAL;
 }
 
+/* What no header can hold would fail with each mail. */
+static int check_sender(const struct settings *s, struct ush_buf *ret_problem)
+{
+    const struct {
+        const char *key, *value;
+    } addresses[] = {{"MAIL_FROM", s->mail_from}, {"MAIL_REPLY_TO", s->mail_reply_to}};
+    for (size_t i = 0; i < USH_COUNT(addresses); i++) {
+        if (!*addresses[i].value || mime_is_address(ush_text_of(addresses[i].value)))
+            continue;
+        ush_buf_printf(ret_problem,
+                       "USHER_%s is \"%s\"; write the bare address, as fest@school.example",
+                       addresses[i].key, addresses[i].value);
+        return -EINVAL;
+    }
+    if (!strpbrk(s->name, "\r\n") && ush_utf8_valid(ush_text_of(s->name)))
+        return 0;
+    ush_buf_printf(ret_problem, "USHER_NAME is \"%s\"; it is one line of UTF-8", s->name);
+    return -EINVAL;
+}
+
 int settings_check(struct settings *s, struct ush_buf *ret_problem)
 {
     const struct {
@@ -193,6 +214,7 @@ int settings_check(struct settings *s, struct ush_buf *ret_problem)
                        settings_schools(s), strlen(s->schools), SCHOOLS_MAX, SCHOOLS_BYTES_MAX);
         return -EINVAL;
     }
+    USH_TRY(check_sender(s, ret_problem));
     ush_database_name(s->database_url, s->database_name, sizeof s->database_name);
     if (!*s->base_url)
         s->base_url = base_url_of(s->listen);

@@ -10,7 +10,7 @@ from email.header import decode_header, make_header
 import pytest
 
 from conftest import wait_for
-from outbox import Mail
+from outbox import Mail, mails
 from test_mails_killed import MailServer
 
 TEXTS = {
@@ -113,3 +113,25 @@ def test_the_name_of_the_fest_is_the_senders(fest):
     for raw in written:
         check_form(raw)
     assert {sender(raw) for raw in written} == expected and len(written) == len(TEXTS)
+
+
+@pytest.mark.on("sqlite")
+@pytest.mark.parametrize("contact, reply_to", [
+    ("club@school.example", "club@school.example"),
+    ("Robotics Club <club@school.example>", None),
+    ("Ms. O'Hara, club@school.example, room 12", None),
+])
+def test_who_is_asked_may_be_more_than_an_address(fest, contact, reply_to):
+    fest.add_event("race", 5)
+    server = fest.serve("--workers", "1", env={"USHER_CONTACT": contact})
+    assert server.register("race", 1).status == 201
+    mail = wait_for("the ticket", lambda: mails(fest, kind="ticket"))[0]
+    assert mail.message["Reply-To"] == reply_to and contact in mail.text
+
+
+@pytest.mark.on("sqlite")
+def test_what_cannot_be_written_is_not_called_sent(fest):
+    fest.add_event("race", 5)
+    server = fest.serve("--workers", "1", env={"USHER_BASE_URL": "http://school,example"})
+    assert server.register("race", 1).status == 201
+    wait_for("a failed mail", lambda: "cannot be written" in fest.usher("mail", "status").stdout)

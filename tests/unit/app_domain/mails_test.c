@@ -500,10 +500,10 @@ static int composing_story(void *arg)
     /* What no longer fits is not sent. */
     ck_assert_int_eq(mail_compose(&x->fest, MAIL_WAITLISTED, 7, 1773405000000, a.registration,
                                   &x->arena, &two, &to),
-                     USH_EINVAL);
+                     USH_ENOTFOUND);
     ck_assert_int_eq(mail_compose(&x->fest, MAIL_TICKET, 7, 1773405000000,
                                   registration_make_id(1, 99), &x->arena, &two, &to),
-                     USH_EINVAL);
+                     USH_ENOTFOUND);
     ush_buf_fini(&one);
     ush_buf_fini(&two);
     fixture_close(x);

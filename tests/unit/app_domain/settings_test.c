@@ -46,6 +46,11 @@ static const struct check_case {
     {"mail-url", "smtp://me:hush@host:25", NULL}, /* it is shown at the start */
     {"mail-url", "smtp://me:hush", NULL},
     {"mail-url", "https://me:hush@host/path", NULL},
+    {"mail-from", "fest@school.example", "http://127.0.0.1:8080"},
+    {"mail-from", "Fest <fest@school.example>", NULL},
+    {"mail-reply-to", "fest@school.example\r\nBcc: x@y.example", NULL},
+    {"name", "Fest\nBcc: x@y.example", NULL},
+    {"contact", "Robotics Club <club@school.example>", "http://127.0.0.1:8080"},
     {"limit-email", "off", "http://127.0.0.1:8080"},
     {"limit-email", "5", NULL},
     {"limit-addr", "0/60", NULL},
