@@ -68,6 +68,17 @@ static void print_buf(struct ush_buf *b)
     ush_buf_fini(b);
 }
 
+/* A file of somebody else is shown too, and a terminal obeys control characters. */
+static void add_shown(struct ush_buf *out, ush_text t)
+{
+    while (t.len) {
+        const char *at = t.at;
+        int32_t c = ush_utf8_next(&t);
+        bool is_obeyed = c < 0 || (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7f && c < 0xa0);
+        ush_buf_add(out, is_obeyed ? USH_T("\xef\xbf\xbd") : (ush_text){at, (size_t)(t.at - at)});
+    }
+}
+
 /* One field as people read it. */
 static void add_cell(struct ush_buf *out, const struct ush_field *f, const void *value,
                      bool is_there)
@@ -81,7 +92,7 @@ static void add_cell(struct ush_buf *out, const struct ush_field *f, const void 
     switch (f->type) {
     case USH_TYPE_TEXT:
     case USH_TYPE_JSON:
-        ush_buf_add(out, *(const ush_text *)at);
+        add_shown(out, *(const ush_text *)at);
         break;
     case USH_TYPE_I64:
         ush_buf_add_i64(out, *(const int64_t *)at);

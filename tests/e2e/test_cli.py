@@ -237,6 +237,12 @@ def test_one_bad_row_refuses_all(fest, row, words):
     assert slugs(fest) == []
 
 
+def test_a_file_does_not_drive_the_terminal(fest):
+    name = write(fest, "fest.csv", table(["\x1b]0;title\x07\x9b31m", "A", "2031-03-14 10:00"]))
+    done = fest.usher("event", "import", name, "--yes", check=False)
+    assert done.returncode == 1 and "\ufffd]0;title\ufffd\ufffd31m" in done.stdout
+
+
 def test_import_that_cannot_be(fest):
     for text, words in ((table(["a", "A", "2031-03-14 10:00"], ["a", "B", "2031-03-14 10:00"]),
                          "line 2 has the same slug"),
