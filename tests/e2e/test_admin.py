@@ -336,6 +336,8 @@ def test_a_team_is_let_in_one_by_one_or_together(office):
     assert result_of(rest) == "in" and "All present" not in rest.text
     with office.database() as db:
         assert db.execute("SELECT count(*) FROM attendance").fetchone()[0] == 2
+    for page in ("/admin/scan", "/admin/people"):
+        assert "Student 1" in b.open(page + "?q=chitra").text, "who is in a team is found by name"
 
 
 def test_many_gates_at_the_same_moment(office):
