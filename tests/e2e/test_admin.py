@@ -395,7 +395,7 @@ def test_users_are_added_and_changed(office):
 def test_mails_are_held_back_and_failed_ones_sent_again(office, tmp_path):
     b = office.owner
     paused = press(b, b.open("/admin/mail"), "Pause tickets")
-    assert "The lane mail is paused" in paused.text and f"user:owner@{HOST}" in paused.text
+    assert f"The lane mail is paused: paused by user:owner@{HOST}" in paused.text
     register(office, 1, email=f"refuse+1@{HOST}")
     assert "mail queued 1" in b.open("/admin/mail").text
     office.server.stop()
@@ -408,8 +408,11 @@ def test_mails_are_held_back_and_failed_ones_sent_again(office, tmp_path):
         person = b.open(next(h for h, _ in failed.links if h.startswith("/admin/people/")))
         assert "failed" in person.text and "5.1.1" in person.text
         assert "queued again" in press(b, failed, "Send again").text
+        wait_for("it is refused again", lambda: "5.1.1" in b.open("/admin/mail").text)
         b.submit(b.open(person.link("Correct")).form("Save"), email=f"right@{HOST}")
         wait_for("the mail to the right address", mail.accepted)
+        done = b.open("/admin/mail").text
+        assert "5.1.1" not in done and "nothing failed" in done, "it needs nobody any more"
     finally:
         mail.stop()
     audit = b.open("/admin/audit").text
