@@ -124,12 +124,13 @@ int web_admin_event_undo(struct ush_request *rq)
     return tell(rq, &op_announce_undo, "undone");
 }
 
-/* A number typed into a form, -1 for an empty field. */
-static int number_of(ush_text typed, int64_t *ret)
+/* A number typed into a form, -1 for `endless`; an empty field is `empty`. */
+static int number_of(ush_text typed, const char *endless, int64_t empty, int64_t *ret)
 {
-    *ret = -1;
     typed = ush_text_trim(typed);
-    if (!typed.len)
+    bool is_endless = ush_text_equal_nocase(typed, ush_text_of(endless));
+    *ret = is_endless ? -1 : empty;
+    if (!typed.len || is_endless)
         return 0;
     return ush_text_i64(typed, ret) < 0 || *ret < 0 || *ret > 10000000 ? -EINVAL : 0;
 }
@@ -141,8 +142,8 @@ int web_admin_seats(struct ush_request *rq)
     struct seats_change change = {
         .slug = ush_param(rq, "slug"), .gate = in->gate, .actor = caller_of(rq)->actor};
     if (!in->gate.at) {
-        if (number_of(in->capacity, &change.capacity) < 0 ||
-            number_of(in->waitlist, &change.waitlist) < 0)
+        if (number_of(in->capacity, "", -1, &change.capacity) < 0 ||
+            number_of(in->waitlist, "unlimited", 0, &change.waitlist) < 0)
             return reply_done(rq, "/admin/events/%.*s?done=number", USH_PR(change.slug));
         USH_SET(&change, seats_change_capacity);
         USH_SET(&change, seats_change_waitlist);

@@ -17,7 +17,7 @@ USH_RECORD(event_form, EVENT_FORM_FIELDS)
 
 #define SEATS_FORM_FIELDS(F, R)                                                                    \
     F(R, TEXT, capacity, .max = 10, .optional = true, .doc = "Empty = unlimited")                  \
-    F(R, TEXT, waitlist, .max = 10, .optional = true, .doc = "Empty = unlimited")                  \
+    F(R, TEXT, waitlist, .max = 10, .optional = true, .doc = "A number or unlimited; empty = 0")   \
     F(R, TEXT, gate, .choices = "open|closed", .optional = true, .doc = "The switch")
 USH_RECORD(seats_form, SEATS_FORM_FIELDS)
 

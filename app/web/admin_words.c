@@ -64,7 +64,9 @@ const struct notice admin_notices[] = {
     {"resumed", "good", "Mails go out again."},
     {"revoked", "good", "The device is revoked."},
     {"nothing", "wait", "Nothing had to be changed."},
-    {"number", "bad", "Places are a number, or empty for as many as come. Nothing is changed."},
+    {"number", "bad",
+     "Places are a number, or empty for as many as come; the waitlist is a number, or: unlimited. "
+     "Nothing is changed."},
     {"not_found", "bad", "It is not there any more. Nothing is changed."},
     {"too_late", "bad", "It is too late for that. Nothing is changed."},
     {"too_soon", "bad", "That was done less than an hour ago. Nothing is changed."},

@@ -114,6 +114,10 @@ def test_places_open_close_and_cancel(office):
     assert "nobody is ever dropped" in lower.text and "2 of 2" in lower.text
     higher = b.submit(page.form("Save"), capacity="3", waitlist="7")
     assert "3 of 3" in higher.text and "Waiting 1" in higher.text
+    for typed, shown in (("Unlimited", "unlimited"), ("", "0"), ("many", "0"), ("7", "7")):
+        said = b.submit(b.open(f"/admin/events/{RACE}").form("Save"), waitlist=typed)
+        assert ("Nothing is changed" in said.text) == (typed == "many")
+        assert said.value("waitlist") == shown, "as in the form of the event"
     closed = press(b, higher, "Close registration")
     assert "Closed" in closed.text
     assert office.server.register(RACE, 9).json["code"] == "closed"
