@@ -69,6 +69,25 @@ int web_admin_users(struct ush_request *rq)
     return show_users(rq, 200, &(struct user_form){.role = USH_T("organiser")}, NULL);
 }
 
+/* What is wrong with what was typed, to be added to; NULL: the arena is full. */
+static struct ush_faults *faults_so_far(struct ush_request *rq)
+{
+    struct ush_faults *faults = rq->faults ? rq->faults : USH_NEW(rq->arena, struct ush_faults);
+    if (faults && !rq->faults)
+        ush_faults_init(faults, rq->arena);
+    return faults;
+}
+
+static ush_text events_typed(const struct event_list *list, ush_text slugs, struct ush_arena *arena,
+                             struct ush_faults *faults)
+{
+    ush_text unknown = USH_NONE, events = events_of_slugs(list, slugs, arena, &unknown);
+    if (unknown.at)
+        ush_faults_add(faults, "events", "value_error", "There is no event \"%.*s\"",
+                       USH_PR(unknown));
+    return events;
+}
+
 /* Both forms: a change has the user's id in its path. */
 int web_admin_user_post(struct ush_request *rq)
 {
@@ -77,18 +96,13 @@ int web_admin_user_post(struct ush_request *rq)
     struct event_list *list EVENTS_HELD = NULL;
     struct change_result result;
     char hash[PASSWORD_HASH_MAX];
-    ush_text unknown = USH_NONE, id = ush_param(rq, "id");
+    ush_text id = ush_param(rq, "id");
     struct user_put put = {.name = in->name, .role = in->role, .actor = caller_of(rq)->actor};
-    struct ush_faults *faults = rq->faults ? rq->faults : USH_NEW(rq->arena, struct ush_faults);
+    struct ush_faults *faults = faults_so_far(rq);
     if (!faults)
         return USH_ELIMIT;
-    if (!rq->faults)
-        ush_faults_init(faults, rq->arena);
     USH_TRY(events_take(fest, &list));
-    put.events = events_of_slugs(list, in->events, rq->arena, &unknown);
-    if (unknown.at)
-        ush_faults_add(faults, "events", "value_error", "There is no event \"%.*s\"",
-                       USH_PR(unknown));
+    put.events = events_typed(list, in->events, rq->arena, faults);
     if (id.at && (ush_text_i64(id, &put.id) < 0 || !put.id)) /* 0 would be a new one */
         return ush_problem(rq, &ush_problem_not_found, "There is no such user.");
     if (!id.at && (!in->email.len || !in->name.len || !in->password.len))
@@ -117,6 +131,7 @@ int web_admin_user_post(struct ush_request *rq)
 
 static int show_devices(struct ush_request *rq, struct devices_view *v)
 {
+    static const struct device_form blank = {.hours = 12};
     struct fest *fest = &web_of(rq)->fest;
     struct event_list *list EVENTS_HELD = NULL;
     struct ush_rows rows;
@@ -126,8 +141,10 @@ static int show_devices(struct ush_request *rq, struct devices_view *v)
     v->count = rows.count;
     v->list = list;
     v->now_ms = ush_wall_ms();
+    v->form = v->faults ? v->form : &blank;
     struct admin_frame f = admin_frame_of(rq, USH_T("Devices"), "/admin/devices");
-    return reply_page(rq, 200, PAGE(page_admin_devices, &f, v));
+    f.trouble = v->faults ? USH_T("Please look at the marked fields again.") : USH_NONE;
+    return reply_page(rq, v->faults ? 422 : 200, PAGE(page_admin_devices, &f, v));
 }
 
 int web_admin_devices(struct ush_request *rq)
@@ -140,14 +157,18 @@ int web_admin_device_post(struct ush_request *rq)
     struct web *w = web_of(rq);
     const struct device_form *in = rq->input;
     struct event_list *list EVENTS_HELD = NULL;
-    struct devices_view v = {0};
+    struct devices_view v = {.form = in};
     struct ush_buf svg;
     char code[SESSION_TOKEN_CHARS + 1];
-    ush_text unknown = USH_NONE;
+    struct ush_faults *faults = faults_so_far(rq);
+    if (!faults)
+        return USH_ELIMIT;
     USH_TRY(events_take(&w->fest, &list));
-    ush_text events = events_of_slugs(list, in->events, rq->arena, &unknown);
-    if (unknown.at)
-        return ush_problem(rq, &problem_no_event, "There is no event \"%.*s\".", USH_PR(unknown));
+    ush_text events = events_typed(list, in->events, rq->arena, faults);
+    if (faults->count) {
+        v.faults = faults;
+        return show_devices(rq, &v);
+    }
     const struct device_new d = {.name = in->name,
                                  .events = ush_text_equal(events, USH_T("[]")) ? USH_NONE : events,
                                  .expires_at = ush_wall_ms() + in->hours * HOUR_MS,

@@ -40,7 +40,9 @@ struct devices_view {
     const struct device *at;
     size_t count;
     const struct event_list *list;
-    ush_text link, svg; /* of the one just made, or absent: shown once */
+    ush_text link, svg;             /* of the one just made, or absent: shown once */
+    const struct device_form *form; /* as typed; with what is wrong, or NULL */
+    const struct ush_faults *faults;
     int64_t now_ms;
 };
 

@@ -396,6 +396,16 @@ def test_users_are_added_and_changed(office):
 
 
 @sqlite
+def test_a_device_is_asked_for_wrongly(office):
+    b = office.owner
+    form = b.open("/admin/devices").form("Show the code")
+    for field, value in (("name", ""), ("hours", "0"), ("events", f"{RACE}, no-such")):
+        page = b.submit(form, **{"name": "Gate A", field: value})
+        assert page.status == 422 and page.ids[field].get("aria-invalid") == "true", page.text
+        assert page.value(field) == value, "what was typed stays"
+
+
+@sqlite
 def test_mails_are_held_back_and_failed_ones_sent_again(office, tmp_path):
     b = office.owner
     paused = press(b, b.open("/admin/mail"), "Pause tickets")
