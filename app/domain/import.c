@@ -109,11 +109,11 @@ static void build_event(struct building *b, struct event *e)
     if (e->ends_at < e->starts_at)
         ush_faults_add(b->faults, "ends", "value_error", "It ends before it starts");
     if (e->team_max < e->team_min)
-        ush_faults_add(b->faults, "team_max", "value_error", "It is less than team_min");
+        ush_faults_add(b->faults, "team_max", "value_error", "It is less than the smallest team");
     if (!team && e->team_max > 1)
         ush_faults_add(b->faults, "team_max", "value_error", "Only for kind team");
     if (r->grade_min && r->grade_max && r->grade_max < r->grade_min)
-        ush_faults_add(b->faults, "grade_max", "value_error", "It is less than grade_min");
+        ush_faults_add(b->faults, "grade_max", "value_error", "It is less than the lowest grade");
 }
 
 static void build_seats(struct building *b, const struct event *e, struct seats *s)
@@ -136,7 +136,7 @@ static void build_seats(struct building *b, const struct event *e, struct seats 
     s->opens_at = time_of(b, "opens", r->opens, 0);
     s->closes_at = time_of(b, "closes", r->closes, e->starts_at);
     s->promote_until = e->starts_at - 3 * HOUR_MS;
-    if (r->opens.len && s->closes_at <= s->opens_at)
+    if (r->opens.len && s->opens_at && s->closes_at && s->closes_at <= s->opens_at)
         ush_faults_add(b->faults, "closes", "value_error", "Registration closes before it opens");
 }
 

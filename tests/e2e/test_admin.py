@@ -74,12 +74,14 @@ def test_a_new_event_is_previewed_in_words(office):
     ("capacity", "-1", "capacity"),
 ])
 def test_faults_stand_at_their_fields(office, field, value, words):
-    typed = {"title": "X", "slug": "x", "starts": "2031-03-14T10:00", field: value}
+    typed = {"title": "X", "slug": "x", "starts": "2031-03-14T10:00",
+             "opens": "2031-03-01T10:00", field: value}
     page = office.owner.submit(office.owner.open("/admin/events/new").form("Preview"),
                                step="preview", **typed)
     assert page.status == 422 and page.ids[field].get("aria-invalid") == "true", page.text
     assert f"{field}-fault" in page.ids
     assert page.ids["starts"]["value"] == typed["starts"], "what was typed stays"
+    assert "closes before it opens" not in page.text, "nothing is said of times nobody knows"
 
 
 def test_two_organisers_edit_the_same_event(office):
