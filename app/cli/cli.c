@@ -238,7 +238,7 @@ static const char *take_config(int *argc, char **argv)
         *argc -= words;
         return file;
     }
-    return getenv(SETTINGS_PREFIX "_CONFIG");
+    return NULL;
 }
 
 /* Settings from file, environment and options, in this order, and the command's own options and
@@ -387,14 +387,16 @@ int cli_main(int argc, char **argv, const struct cli_command *first)
     groups[0] = first;
     ush_log_init(&(struct ush_log_options){.fd = 2, .level = USH_LOG_WARN, .role = "usher"});
     argc--, argv++;
-    if (argc == 0 || !strcmp(argv[0], "help") || argv[0][0] == '-') {
-        if (argc > 0 && !strcmp(argv[0], "--version")) {
-            argv[0] = "version";
-        } else {
-            help_all();
-            return argc == 0 ? CLI_USAGE : CLI_OK;
-        }
+    if (argc == 0 || !strcmp(argv[0], "help") || !strcmp(argv[0], "--help") ||
+        !strcmp(argv[0], "-h")) {
+        help_all();
+        return argc == 0 ? CLI_USAGE : CLI_OK;
     }
+    if (!strcmp(argv[0], "--version"))
+        argv[0] = "version";
+    if (argv[0][0] == '-')
+        return cli_usage("the command comes first, and %s behind it; usher --help lists commands",
+                         argv[0]);
     struct cli cli = {0};
     int words = 1;
     if (argc > 1) {

@@ -150,7 +150,9 @@ static int say_outcome(struct cli *cli, const struct change_result *result, cons
     case CHANGE_DEAD:
         return cli_fail("%s is cancelled", slug);
     case CHANGE_TOO_LATE:
-        return cli_fail("%s: the mails have begun to go out", slug);
+        return cli_fail("%s: no mail waits that could be taken back; they have begun to go out, "
+                        "or were taken back before",
+                        slug);
     case CHANGE_TOO_SOON:
         return cli_fail("%s: mails about it wait already; usher event undo takes them back", slug);
     default:

@@ -130,7 +130,7 @@ static bool has_field(const void *value, const struct ush_record *r, size_t i)
     case USH_TYPE_ONE:
         return *(void *const *)at != NULL;
     case USH_TYPE_LIST:
-        return true;
+        return ((const struct ush_rows *)at)->count > 0;
     default:
         return ((const ush_text *)at)->at != NULL;
     }

@@ -141,6 +141,7 @@ def test_asking_makes_no_database(tmp_path):
 def test_settings(fest):
     assert "did you mean USHER_LISTEN" in fails(fest, "version", code=2, env={"USHER_LISTN": "x"})
     assert "USHER_WORKERS" in fails(fest, "version", code=2, env={"USHER_WORKERS": "many"})
+    assert "command comes first" in fails(fest, "--workers", "1", "version", code=2)
     config = write(fest, "usher.conf", "# a comment\n\nUSHER_NAME = From the file\nUSHER_TZ=UTC\n")
     server = fest.serve("--config", config, "--workers=1")
     assert "From the file" in server.get("/").text
