@@ -318,7 +318,9 @@ static int load_lines(struct loading *l, const char *file, char *rest, bool *see
         rest += length + 1;
         char *value = take_value(&rest, &line);
         if (!value) {
-            ush_buf_printf(l->problem, "%sthe quote is not closed", where);
+            ush_buf_printf(
+                l->problem,
+                "%sthe quote is not closed; a value with ' in it stands in double quotes", where);
             return -EINVAL;
         }
         USH_TRY(assign(l, where, name, value, seen));

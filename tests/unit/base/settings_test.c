@@ -162,7 +162,8 @@ static const struct {
      " line 3: USHER_LITSEN: there is no such setting; did you mean USHER_LISTEN?"},
     {"WORKERS=4\n", " line 1: WORKERS: did you mean USHER_WORKERS?"},
     {"# fine\nexport USHER_WORKERS\n", " line 2: neither KEY=value nor a comment"},
-    {"USHER_LISTEN=\"open\n", " line 1: the quote is not closed"},
+    {"USHER_LISTEN=it's\n",
+     " line 1: the quote is not closed; a value with ' in it stands in double quotes"},
     {"USHER_SMTP_PASSWORD=a\nUSHER_SMTP_PASSWORD=b\n",
      " line 2: USHER_SMTP_PASSWORD: given twice, or both as itself and as _FILE"},
 };
