@@ -224,7 +224,9 @@ def test_what_is_done_with_one_person(office):
     asked = b.open(page.link("Cancel"))
     gone = press(b, asked, "Yes")
     assert "cancelled (by_organiser)" in gone.text
-    assert "confirmed" in people_page(office, "Student 3").text, "the longest waiting moved up"
+    moved = people_page(office, "Student 3").text
+    assert "confirmed" in moved, "the longest waiting moved up"
+    assert "moved up from the waitlist" in moved, "and the history says so"
     nothing = press(b, asked, "Yes")
     assert "Nothing had to be changed" in nothing.text
 
