@@ -6,7 +6,9 @@
  * database: keyed hashes, so that neither an address nor a school's name can be tried out against
  * a stolen file without the secret.
  *
- *   request key   the client's key, or random: then nothing can repeat it but a resent operation
+ *   request key   the client's key, or random: then nothing can repeat it but a resent operation.
+ *                 Keys of forms are ours and never those of the API, which a program may count up:
+ *                 who has a form's key is shown the place that it made
  *   fingerprint   of everything that is asked, to tell a repetition from a key used twice
  *   person key    address folded by ush_email_key, and the folded name where a class or family
  *                 shares one address
@@ -130,7 +132,9 @@ int form_keys(const struct fest *f, const struct event_entry *e, const struct de
         return USH_ELIMIT;
     if (!rq->key.at)
         ush_random((char *)random.at, KEY_BYTES);
-    ret->request_key = rq->key.at ? hash(f, HASH_REQUEST, event, &rq->key, 1, arena) : random;
+    ush_text key[] = {rq->key, USH_T("form")};
+    size_t parts = rq->source == SOURCE_API ? 1 : 2;
+    ret->request_key = rq->key.at ? hash(f, HASH_REQUEST, event, key, parts, arena) : random;
     ret->request_fp = fingerprint(f, rq, ret->answers, event, arena);
     if (folded.len)
         ret->school_key = hash(f, HASH_SCHOOL, event, &folded, 1, arena);

@@ -31,8 +31,8 @@
 
 static const struct ush_route_header register_headers[] = {
     {"Idempotency-Key",
-     "Any 8 to 255 visible characters that are new for each registration. A request that is sent "
-     "again with the same key gets the first answer.",
+     "Any 8 to 255 visible characters that are new for each registration, best random. A request "
+     "that is sent again with the same key gets the first answer.",
      8, 255},
     {0}};
 static const struct ush_route_bearer private_link = {

@@ -321,6 +321,17 @@ def test_keys(fest, server):
     assert rows(fest) == 2
 
 
+def test_a_key_of_the_api_opens_nothing_in_the_form(fest, server):
+    """A program may count its keys up, and whoever has the key of a form is shown its place."""
+    mine = ask(server, 1, key="order-00000001").json["manage_url"]
+    for update in ({}, {"update": "1"}):
+        got = server.form(f"/e/{RACE}/register", {
+            "name": "Mallory", "email": "mallory@school.example", "school": "Other School",
+            "rid": "order-00000001", **update})
+        assert mine not in got.text + got.headers.get("location", "")
+    assert "Student 1" in server.get(mine[mine.index("/r/"):]).text
+
+
 def test_a_refusal_is_not_remembered(fest, server):
     for i in range(8):
         ask(server, i)
