@@ -238,6 +238,9 @@ def test_not_open_closed_cancelled(fest, server):
 
 def test_school_limit(fest, server):
     fest.add_event("chess", 9, school_limit=2)
+    shown = wait_for("the event is known", lambda: (p := server.get("/e/chess/register")).status ==
+                     200 and p.text)
+    assert re.search(r'<input[^>]*name="school"[^>]*required', shown), "the form says so before"
     settled(server, "chess", "open")
     schools = ["St Mary's", "ST. MARYS", "st marys", "Other School"]
     replies = [server.register("chess", i, school=s) for i, s in enumerate(schools)]
