@@ -1,6 +1,7 @@
 """A listening socket from the service manager, sd_listen_fds(3): it outlives the server, so whoever
 connects between two servers waits for the next."""
 
+import pathlib
 import signal
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import sys
 
 import pytest
 
-from conftest import ENVIRON, USHER, at_most
+from conftest import ENVIRON, USHER, at_most, children_of, wait_for
 from test_rush import RACE, Rush, answer, post
 
 # What a service manager does between fork and exec.
@@ -55,7 +56,11 @@ def test_restarts_in_a_rush_fail_nobody(fest, given):
 def test_killed_it_keeps_who_waits(fest, given):
     fest.add_event(RACE, 500)
     server = serve(fest, given)
+    family = children_of(server.process.pid)
     server.stop(signal.SIGKILL)
+    # A worker that has not heard of it yet would take them, and then end.
+    wait_for("its workers to end",
+             lambda: not [p for p in family if pathlib.Path(f"/proc/{p}").exists()])
     waiting = [post(given.getsockname()[1], number) for number in range(20)]
     server = serve(fest, given)
     assert [answer(c) for c in waiting] == [201] * 20
