@@ -387,6 +387,9 @@ int cli_main(int argc, char **argv, const struct cli_command *first)
     groups[0] = first;
     ush_log_init(&(struct ush_log_options){.fd = 2, .level = USH_LOG_WARN, .role = "usher"});
     argc--, argv++;
+    bool wants_help = argc > 1 && !strcmp(argv[0], "help");
+    if (wants_help)
+        argc--, argv++;
     if (argc == 0 || !strcmp(argv[0], "help") || !strcmp(argv[0], "--help") ||
         !strcmp(argv[0], "-h")) {
         help_all();
@@ -408,15 +411,16 @@ int cli_main(int argc, char **argv, const struct cli_command *first)
     if (!cli.command)
         cli.command = find(argv[0]);
     if (!cli.command && is_group(argv[0])) {
-        if (argc > 1 && !asks_for_help(argc, argv))
+        wants_help |= asks_for_help(argc, argv);
+        if (argc > 1 && !wants_help)
             return unknown(argv[0], argv[1]);
         help_group(argv[0]);
-        return argc > 1 ? CLI_OK : CLI_USAGE;
+        return wants_help ? CLI_OK : CLI_USAGE;
     }
     if (!cli.command)
         return unknown(argv[0], argc > 1 ? argv[1] : NULL);
     argc -= words, argv += words;
-    if (asks_for_help(argc, argv)) {
+    if (wants_help || asks_for_help(argc, argv)) {
         help_command(cli.command);
         return CLI_OK;
     }

@@ -21,6 +21,7 @@
     F(R, TEXT, team, .max = 120, .optional = true, .doc = "Team")                                  \
     F(R, TEXT, members, .max = 10000, .optional = true, .doc = "Other members")                    \
     F(R, TEXT, answers, .max = 5000, .optional = true, .doc = "To the event's questions")          \
+    F(R, TEXT, consent, .max = 5, .optional = true, .doc = "given: of age, or with a parent's")    \
     F(R, TIME, created_at, .doc = "Arrived")                                                       \
     F(R, TIME, promoted_at, .optional = true, .doc = "Moved up")                                   \
     F(R, TIME, cancelled_at, .optional = true, .doc = "Cancelled")

@@ -65,12 +65,14 @@ def test_help_names_every_command(fest):
 def test_help_of_a_command(fest, command):
     text = fest.usher(*command.split(), "--help").stdout
     assert text.startswith(f"usage: usher {command}") and "--json" in text and len(text) > 200
+    assert fest.usher("help", *command.split()).stdout == text
     assert all(len(line) <= 90 for line in text.splitlines()), text
 
 
 def test_help_of_a_group(fest):
     for group in ("event", "reg", "mail", "admin"):
         text = fest.usher(group, "--help").stdout
+        assert fest.usher("help", group).stdout == text
         for command in COMMANDS:
             if command.startswith(group + " "):
                 assert f"  {command.split()[1]} " in text
@@ -341,7 +343,8 @@ def lived(tmp_path_factory, request, database):
     browser = Browser(server)
     pages = [browser.register("race", name=f"S {i}", email=f"s{i}@x.example") for i in range(6)]
     browser.submit(browser.open(pages[0].link("Cancel the place")).form("Yes, cancel"))
-    assert server.register("quiz", 1, team="Sparks", members=[{"name": "Ravi"}]).status == 201
+    assert server.register("quiz", 1, team="Sparks", members=[{"name": "Ravi"}],
+                           guardian=True).status == 201
     assert [server.register("chess", i).status for i in range(3)] == [201, 201, 409]
     wait_for("all mails are sent", lambda: {
         t["state"] for t in as_json(fest, "mail", "status")["totals"]} == {"sent"})
@@ -401,6 +404,7 @@ def test_export(copy):
     rows = list(csv.DictReader(io.StringIO(done.stdout.decode("utf-8-sig"), newline="")))
     exact = as_json(copy, "reg", "export")
     assert len(rows) == len(exact) == 9 and [r["code"] for r in rows] == [r["code"] for r in exact]
+    assert {r["consent"] for r in rows} == {r.get("consent", "") for r in exact} == {"", "given"}
     said = copy.usher("reg", "export", "--event", "race", "--output", "race.csv").stderr
     assert "6 registrations" in said and (copy.folder / "race.csv").stat().st_mode & 0o777 == 0o600
 
