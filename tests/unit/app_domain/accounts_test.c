@@ -261,10 +261,5 @@ int main(void)
     tcase_set_timeout(t, 30);
     tcase_add_loop_test(t, story, 0, (int)USH_COUNT(stories) * DATABASES);
     tcase_add_test(t, story_of_two_transactions);
-    pg_make();
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return stories_main(suite);
 }

@@ -28,4 +28,15 @@ static inline bool other_does(PGconn *other, const char *sql)
     return is_done;
 }
 
+/* The main of a test program whose cases all go into one suite. */
+static inline int stories_main(Suite *suite)
+{
+    pg_make();
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
+
 #endif

@@ -575,10 +575,5 @@ int main(void)
     tcase_add_loop_test(t, late_clicks_are_answered_from_memory, 0, DATABASES);
     tcase_add_loop_test(t, corrections, 0, DATABASES);
     tcase_add_loop_test(t, lists_and_searches, 0, DATABASES);
-    pg_make();
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return stories_main(suite);
 }

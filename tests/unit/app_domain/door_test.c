@@ -557,21 +557,11 @@ END_TEST
 
 int main(void)
 {
-    static const struct ush_operation *operations[64];
-    size_t n = 0;
-    for (; fest_operations[n]; n++)
-        operations[n] = fest_operations[n];
-    operations[n] = &op_spoil;
-    fixture_operations = operations;
+    fixture_operates(&op_spoil);
     Suite *suite = suite_create("door");
     TCase *t = tcase_create("stories");
     suite_add_tcase(suite, t);
     tcase_set_timeout(t, 30);
     tcase_add_loop_test(t, story, 0, (int)USH_COUNT(stories) * DATABASES);
-    pg_make();
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return stories_main(suite);
 }

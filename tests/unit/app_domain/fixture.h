@@ -36,6 +36,17 @@ static const struct ush_operation *const *fixture_operations;
 static const char *fixture_url = "sqlite::memory:";
 static bool fixture_is_migrated; /* by what the database begins with */
 
+/* All operations of a fest, and one of the test's own. */
+static inline void fixture_operates(const struct ush_operation *own)
+{
+    static const struct ush_operation *operations[64];
+    size_t n = 0;
+    for (; fest_operations[n]; n++)
+        operations[n] = fest_operations[n];
+    operations[n] = own;
+    fixture_operations = operations;
+}
+
 static inline void fixture_open(struct fixture *x)
 {
     const struct ush_db_options options = {.url = fixture_url,

@@ -127,10 +127,5 @@ int main(void)
     suite_add_tcase(suite, t);
     tcase_set_timeout(t, 30);
     tcase_add_loop_test(t, story, 0, (int)USH_COUNT(stories) * DATABASES);
-    pg_make();
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return stories_main(suite);
 }

@@ -519,12 +519,7 @@ END_TEST
 
 int main(void)
 {
-    static const struct ush_operation *operations[64];
-    size_t n = 0;
-    for (; fest_operations[n]; n++)
-        operations[n] = fest_operations[n];
-    operations[n] = &op_due;
-    fixture_operations = operations;
+    fixture_operates(&op_due);
     Suite *suite = suite_create("mails");
     TCase *t = tcase_create("bytes");
     suite_add_tcase(suite, t);
@@ -538,10 +533,5 @@ int main(void)
     tcase_add_loop_test(t, a_mail_counts_once, 0, DATABASES);
     tcase_add_loop_test(t, composing_twice_gives_the_same_bytes, 0, DATABASES);
     tcase_add_loop_test(t, jobs_write_each_mail_once, 0, DATABASES);
-    pg_make();
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return stories_main(suite);
 }

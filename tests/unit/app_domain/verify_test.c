@@ -105,12 +105,7 @@ END_TEST
 
 int main(void)
 {
-    static const struct ush_operation *operations[64];
-    size_t n = 0;
-    for (; fest_operations[n]; n++)
-        operations[n] = fest_operations[n];
-    operations[n] = &op_spoil;
-    fixture_operations = operations;
+    fixture_operates(&op_spoil);
     for (size_t i = 0; i < USH_COUNT(faults); i++)
         for (int k = 0; k < 2; k++)
             planted[i][k] =
@@ -119,10 +114,5 @@ int main(void)
     TCase *t = tcase_create("planted faults");
     suite_add_tcase(suite, t);
     tcase_add_loop_test(t, a_planted_fault_is_found, 0, (int)USH_COUNT(faults) * DATABASES);
-    pg_make();
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return stories_main(suite);
 }
