@@ -100,17 +100,13 @@ static struct ush_http_limits limits_of(const struct settings *s)
 /* When no worker comes after: who has connected is answered, who connects from now on is refused
  * and may turn to another host. In the backlog they would be cut off when the last worker leaves.
  */
-static void close_door(const struct server *s, struct ush_http *http)
-{
-    ush_http_accept_waiting(http);
-    shutdown(s->listener, SHUT_RDWR);
-}
-
 static int drain_web(struct ush_worker *w, const struct server *s, struct ush_http *http)
 {
     int64_t by_ns = ush_worker_wait_drain(w);
-    if (ush_worker_is_stopping(w) && !s->is_listener_given)
-        close_door(s, http);
+    if (ush_worker_is_stopping(w) && !s->is_listener_given) {
+        ush_http_accept_waiting(http);
+        shutdown(s->listener, SHUT_RDWR);
+    }
     return ush_http_drain(http, by_ns);
 }
 
